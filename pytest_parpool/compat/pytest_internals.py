@@ -1,0 +1,171 @@
+"""Everything of pytest's that is private, in one place.
+
+Each function does one thing to a forked worker's copy of pytest that pytest has no public word for. ``missing_internals``
+says at start what this pytest does not have; what depends on it then behaves as in plain pytest.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+_CAPTURE_MANAGER = "capturemanager"
+_TERMINAL_REPORTER = "terminalreporter"
+
+
+def missing_internals(config: pytest.Config) -> tuple[str, ...]:
+    """Return the names of what is used here and not there, for one line of warning."""
+    wanted: list[tuple[object, str]] = [
+        (config.hook.pytest_warning_recorded, "_call_history"),
+        (pytest.Session, "_setupstate"),
+    ]
+    capture = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
+    if capture is not None:
+        wanted += [(capture, "_global_capturing"), (capture, "_method"), (capture, "start_global_capturing")]
+    terminal = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
+    if terminal is not None:
+        wanted.append((terminal, "_tw"))
+    return tuple(
+        name for owner, name in wanted if not hasattr(owner, name) and name not in getattr(owner, "__annotations__", {})
+    )
+
+
+# --- Capture ----------------------------------------------------------------------------------------------------------
+
+
+def renew_capture(config: pytest.Config) -> tuple[int, int]:
+    """Give this process capture files of its own, and return their descriptors (stdout, stderr; -1 for none).
+
+    The files of ``FDCapture`` are shared across a fork: two workers would write, and truncate, the same one. Outside of
+    tests standard output goes nowhere, as plugins that print in every process expect, unless the user asked for ``-s`` or
+    ``tee-sys``.
+    """
+    capture: Any = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
+    if capture is None or not hasattr(capture, "_global_capturing"):
+        return -1, -1
+    old = capture._global_capturing
+    if old is not None:
+        # Not stop_global_capturing(): it would print once more what the controller holds.
+        old.stop_capturing()
+        capture._global_capturing = None
+    if capture._method in ("fd", "sys"):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+    capture.start_global_capturing()
+    capture.suspend_global_capture(in_=False)
+    new = capture._global_capturing
+    return _capture_fd(new.out), _capture_fd(new.err)
+
+
+def _capture_fd(stream: Any) -> int:
+    file = getattr(stream, "tmpfile", None)
+    try:
+        return int(file.fileno()) if file is not None else -1
+    except (OSError, AttributeError, ValueError):  # ``sys`` capture keeps text in memory.
+        return -1
+
+
+def renew_faulthandler() -> tuple[int, IO[bytes] | None]:
+    """Have Python stacks of crashes written to a file of this process; return its descriptor, and the file to keep.
+
+    Nothing is done if the handler is off (``-p no:faulthandler``).
+    """
+    if not faulthandler.is_enabled():
+        return -1, None
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  -- it lives as long as the worker
+    faulthandler.enable(file)
+    return file.fileno(), file
+
+
+# --- Plugins and hooks ------------------------------------------------------------------------------------------------
+
+
+def forget_recorded_warnings(config: pytest.Config) -> None:
+    """Keep the controller's collection warnings out of this process.
+
+    ``pytest_warning_recorded`` is historic: registering anything would report every one of them once more.
+    """
+    history = getattr(config.hook.pytest_warning_recorded, "_call_history", None)
+    if history is not None:
+        history.clear()
+
+
+def drop_junitxml(config: pytest.Config) -> None:
+    """Unregister the controller's XML report here, and forget it, so that no test writes to the copy."""
+    from _pytest import junitxml
+
+    key: Any = getattr(junitxml, "xml_key", None)
+    xml = config.stash.get(key, None) if key is not None else None
+    if xml is not None:
+        del config.stash[key]
+        config.pluginmanager.unregister(xml)
+
+
+def silence_terminal(config: pytest.Config) -> None:
+    """Send what this process's terminal reporter writes nowhere. It stays registered: plugins look for it."""
+    terminal: Any = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
+    writer = getattr(terminal, "_tw", None)
+    if writer is None:
+        return
+    writer._file = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  -- it lives as long as the worker
+    # Its statistics would only grow: nobody reads them here.
+    for name in ("pytest_runtest_logreport", "pytest_runtest_logstart", "pytest_runtest_logfinish"):
+        hook: Any = getattr(config.hook, name)
+        if any(impl.plugin is terminal for impl in hook.get_hookimpls()):
+            hook._remove_plugin(terminal)
+
+
+# --- Temporary directories --------------------------------------------------------------------------------------------
+
+
+def base_temp(config: pytest.Config) -> Path | None:
+    """Return the run's base directory for temporary files, making it if need be; None without pytest's ``tmpdir``."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    return factory.getbasetemp() if factory is not None else None
+
+
+def renew_temp_path_factory(config: pytest.Config, directory: Path) -> None:
+    """Have ``tmp_path`` and its kin live in ``directory``, which is made if need be and never emptied.
+
+    A replacement keeps its predecessor's: ``getbasetemp`` of a *given* directory would remove it.
+    """
+    old: Any = getattr(config, "_tmp_path_factory", None)
+    if old is None:
+        return
+    directory.mkdir(mode=0o700, exist_ok=True)
+    new = type(old)(
+        given_basetemp=directory,
+        retention_count=old._retention_count,
+        retention_policy=old._retention_policy,
+        trace=old._trace,
+        basetemp=directory,
+        _ispytest=True,
+    )
+    config._tmp_path_factory = new  # type: ignore[attr-defined]
+    legacy: Any = getattr(config, "_tmpdirhandler", None)
+    if legacy is not None:
+        legacy._tmppath_factory = new
+    config.option.basetemp = str(directory)
+
+
+# --- Fixtures ---------------------------------------------------------------------------------------------------------
+
+
+def has_standing_fixtures(session: pytest.Session) -> bool:
+    """Whether something is set up that is not torn down yet."""
+    return bool(session._setupstate.stack)
+
+
+def tear_down_all(session: pytest.Session) -> None:
+    """Tear down everything that stands, as pytest does when the session ends.
+
+    Raises:
+        BaseException: What the teardown raised.
+    """
+    session._setupstate.teardown_exact(None)

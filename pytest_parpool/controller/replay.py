@@ -1,0 +1,102 @@
+"""Replays what workers sent through pytest's own hooks, so that the terminal, junitxml, ``--lf`` and others just work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pytest_parpool.compat.xdist_node import WorkerNode
+from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.wire.recorded_warnings import load_warning
+from pytest_parpool.wire.reports import load_report
+
+
+class Replay:
+    """Calls reporting hooks in the controller, each item's in the conftests that hold for it, as a plain run does.
+
+    Args:
+        config: Pytest's.
+        items: The collected items.
+    """
+
+    def __init__(self, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+        self._config = config
+        self._items = items
+        self._hooks: dict[object, Any] = {}
+        # Captured output up to the last report of the item a worker runs; a crash report shows it.
+        self._sections: dict[ItemIndex, list[tuple[str, str]]] = {}
+        terminal = config.pluginmanager.getplugin("terminalreporter")
+        # With -v it would print a line per start between the lines per result, which say the same.
+        self._start_is_shown_by = [terminal] if type(terminal) is _core_reporter() else []
+
+    def item(self, index: ItemIndex) -> pytest.Item:
+        """Return pytest's item; with ``--dist each`` the plan holds every item once per worker."""
+        return self._items[index % len(self._items)]
+
+    def start(self, index: ItemIndex) -> None:
+        """Say that an item begins."""
+        item = self.item(index)
+        self._sections[index] = []
+        self._hook(item, "pytest_runtest_logstart")(nodeid=item.nodeid, location=item.location)
+
+    def report(self, node: WorkerNode, index: ItemIndex, data: bytes) -> pytest.TestReport:
+        """Show a report, and return it."""
+        workerinput = node.workerinput
+        report = load_report(
+            self._config,
+            data,
+            worker_id=workerinput["workerid"],
+            testrun_uid=workerinput["testrunuid"],
+            item_index=index,
+        )
+        report.node = node  # type: ignore[attr-defined]
+        self._sections[index] = report.sections
+        self.show(index, report)
+        return report
+
+    def show(self, index: ItemIndex, report: pytest.TestReport) -> None:
+        """Show a report that was made here."""
+        self._hook(self.item(index), "pytest_runtest_logreport")(report=report)
+
+    def finish(self, index: ItemIndex) -> None:
+        """Say that an item is over."""
+        item = self.item(index)
+        self._sections.pop(index, None)
+        self._hook(item, "pytest_runtest_logfinish")(nodeid=item.nodeid, location=item.location)
+
+    def sections(self, index: ItemIndex) -> list[tuple[str, str]]:
+        """Return the sections of the last report of an item that is not over."""
+        return list(self._sections.get(index, ()))
+
+    def warning(self, data: bytes) -> None:
+        """Show a warning."""
+        recorded = load_warning(data)
+        self._config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": recorded.message,
+                "when": recorded.when,
+                "nodeid": recorded.nodeid,
+                "location": recorded.location,
+            }
+        )
+
+    def _hook(self, item: pytest.Item, name: str) -> Any:
+        """Return the caller of a reporting hook for an item: conftests of other directories are left out."""
+        key = (item.parent, name)
+        found = self._hooks.get(key)
+        if found is None:
+            found = getattr(item.ihook, name)
+            if name == "pytest_runtest_logstart" and self._start_is_shown_by:
+                pm = self._config.pluginmanager
+                others = pm._conftest_plugins.difference(pm._getconftestmodules(item.path))
+                found = pm.subset_hook_caller(name, [*self._start_is_shown_by, *others])
+            self._hooks[key] = found
+        return found
+
+
+def _core_reporter() -> type[Any]:
+    from _pytest.terminal import TerminalReporter
+
+    return TerminalReporter

@@ -1,0 +1,282 @@
+"""The run: wait for what happens, have the dispatcher decide, perform it, then replay what there is to show.
+
+Workers that stand still are answered before reports are replayed, because a reporting hook may take its time.
+"""
+
+from __future__ import annotations
+
+import collections
+import marshal
+import time
+from typing import TypeAlias
+
+import pytest
+
+from pytest_parpool.compat.xdist_node import WorkerNode
+from pytest_parpool.controller.crashes import crash_report, crash_text, loss_report, loss_text
+from pytest_parpool.controller.ending import Ending, tell_pytest
+from pytest_parpool.controller.nodes import Nodes
+from pytest_parpool.controller.replay import Replay
+from pytest_parpool.controller.signals import SignalWatch
+from pytest_parpool.controller.statistics import RunStatistics
+from pytest_parpool.controller.terminal import TerminalLines
+from pytest_parpool.model.actions import (
+    Action,
+    AwaitExit,
+    Interrupt,
+    Kill,
+    ReportCrash,
+    ReportLimit,
+    ReportLoss,
+    Send,
+    Spawn,
+)
+from pytest_parpool.model.ids import ItemIndex, WorkerId
+from pytest_parpool.model.messages import (
+    Broken,
+    Event,
+    ExitAsked,
+    Finished,
+    Interrupted,
+    Left,
+    Ready,
+    Reported,
+    Started,
+    StopAsked,
+    WarningSeen,
+)
+from pytest_parpool.model.notices import Gone, Heard, InterruptRequested, Judged, NotBorn, Notice, Overdue, StopRequested
+from pytest_parpool.policy.dispatcher import Dispatcher
+from pytest_parpool.runtime.outputs import LastOutput
+from pytest_parpool.runtime.pool import RunningPool
+
+# Long enough that polling costs nothing, short enough that a worker's question is not left lying behind reports.
+_REPLAY_SECONDS = 0.005
+
+_Shown: TypeAlias = "Heard | Gone | Spawn | tuple[ReportCrash | ReportLoss, LastOutput]"
+
+
+class ParallelRun:
+    """One run over a started pool.
+
+    Args:
+        session: Pytest's.
+        pool: With its template alive and no worker yet.
+        dispatcher: Decides.
+        nodes: What other plugins know of the workers.
+        lines: Lines of our own on the terminal.
+        shutdown_seconds: How long a worker may take to leave: after an interrupt, and else.
+    """
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        pool: RunningPool,
+        dispatcher: Dispatcher,
+        nodes: Nodes,
+        lines: TerminalLines,
+        *,
+        shutdown_seconds: tuple[float, float],
+    ) -> None:
+        self._session = session
+        self._config = session.config
+        self._pool = pool
+        self._dispatcher = dispatcher
+        self._nodes = nodes
+        self._lines = lines
+        self._shutdown_seconds = shutdown_seconds
+        self._clock = time.monotonic
+        self._replay = Replay(session.config, session.items)
+        self._to_show: collections.deque[tuple[WorkerNode, _Shown]] = collections.deque()
+        self._deadlines: dict[WorkerId, float] = {}
+        self._ending = Ending()
+        self._has_requested_stop = False
+        self.statistics = RunStatistics()
+
+    def run(self) -> None:
+        """Run until no worker is left, then tell pytest how it ended.
+
+        Raises:
+            BaseException: See ``ending.tell_pytest``; and what reporting hooks raise.
+        """
+        self.statistics.begin(self._clock(), len(self._nodes.ids))
+        with SignalWatch(self._pool.queue.wake, self._pool.signal_all) as signals:
+            self._perform(self._dispatcher.start())
+            while not self._dispatcher.is_over or self._to_show:
+                for notice in self._pool.wait(self._timeout()):
+                    self._take(notice)
+                if signals.interrupts and not self._ending.is_interrupted:
+                    self._ending.is_interrupted = True
+                    self._take(InterruptRequested())
+                for worker in self._overdue():
+                    self._take(Overdue(worker))
+                self._show_for(_REPLAY_SECONDS)
+        self.statistics.end(self._clock())
+        self._account_for_not_run()
+        tell_pytest(self._session, self._ending)
+
+    # --- Deciding and performing -------------------------------------------------------------------------------------
+
+    def _take(self, notice: Notice) -> None:
+        """Have the dispatcher decide on a notice, perform that, and keep what is to be shown."""
+        if isinstance(notice, (Heard, Gone)):
+            self._show_later(notice.worker, notice)
+        self._perform(self._dispatcher.handle(notice))
+
+    def _show_later(self, worker: WorkerId, shown: _Shown) -> None:
+        """Keep what is to be shown, with the node it is about: when its turn comes the slot may have another."""
+        self._to_show.append((self._nodes.node(worker), shown))
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send(worker, command):
+                    self._pool.send(worker, command)
+                case Spawn(worker, is_replacement):
+                    if is_replacement:
+                        # Not before its predecessor's end was told: plugins remove there what they make here.
+                        self._show_later(worker, action)
+                    else:
+                        self._spawn(worker)
+                case AwaitExit(worker, is_interrupted):
+                    seconds = self._shutdown_seconds[0 if is_interrupted else 1]
+                    deadline = self._clock() + seconds
+                    self._deadlines[worker] = min(deadline, self._deadlines.get(worker, deadline))
+                case Interrupt(worker):
+                    self._pool.interrupt(worker)
+                case Kill(worker):
+                    self._pool.kill(worker)
+                case ReportCrash() | ReportLoss():
+                    self._show_later(action.worker, (action, self._pool.last_output(action.worker)))
+                case ReportLimit(worker, limit):
+                    self._report_limit(worker, limit)
+
+    def _spawn(self, worker: WorkerId) -> None:
+        if self._dispatcher.is_stopping:
+            self._take(NotBorn(worker))
+            return
+        node = self._nodes.configure(worker)
+        self._pool.spawn(worker, self._nodes.first_command(node))
+
+    def _report_limit(self, worker: WorkerId, limit: int) -> None:
+        self._ending.failure = (
+            f"worker {str(worker)!r} crashed and worker restarting is disabled (--max-worker-restart=0)"
+            if limit == 0
+            else f"maximum number of crashed workers reached (--max-worker-restart={limit})"
+        )
+
+    def _timeout(self) -> float | None:
+        if self._to_show:
+            return 0.0
+        if not self._deadlines:
+            return None
+        return max(0.0, min(self._deadlines.values()) - self._clock())
+
+    def _overdue(self) -> list[WorkerId]:
+        if not self._deadlines:
+            return []
+        now = self._clock()
+        overdue = [worker for worker, deadline in self._deadlines.items() if deadline <= now]
+        for worker in overdue:
+            del self._deadlines[worker]
+        return overdue
+
+    # --- Showing -----------------------------------------------------------------------------------------------------
+
+    def _show_for(self, seconds: float) -> None:
+        """Replay for so long, or until there is nothing more to show."""
+        end = self._clock() + seconds
+        while self._to_show and self._clock() < end:
+            node, shown = self._to_show.popleft()
+            match shown:
+                case Heard(worker, event):
+                    self._show_event(worker, node, event)
+                case Gone(worker, exit_):
+                    self._deadlines.pop(worker, None)
+                    self._nodes.down(node, exit_)
+                case Spawn(worker):
+                    self._spawn(worker)
+                case (action, output):
+                    self._show_end_of_worker(node, action, output)
+            self._look_for_stop()
+
+    def _show_event(self, worker: WorkerId, node: WorkerNode, event: Event) -> None:
+        match event:
+            case Started(item):
+                self._replay.start(item)
+            case Reported(item, data, is_awaiting):
+                self._replay.report(node, item, data)
+                if is_awaiting:
+                    self._judge(worker)
+            case Finished(item, seconds):
+                self._replay.finish(item)
+                self.statistics.add(worker, self._replay.item(item).nodeid, seconds)
+            case WarningSeen(data):
+                self._replay.warning(data)
+            case Ready():
+                self._nodes.ready(node)
+            case StopAsked(reason, is_failure):
+                if is_failure and not self._session.shouldfail:
+                    self._session.shouldfail = reason
+                elif not is_failure and not self._session.shouldstop:
+                    self._session.shouldstop = reason
+            case ExitAsked(reason, returncode):
+                self._ending.exit_asked = self._ending.exit_asked or (reason, returncode)
+            case Interrupted(item_or_none, where):
+                self._ending.is_interrupted = True
+                if item_or_none is not None:
+                    self._lines.add_interrupted(worker, self._replay.item(item_or_none).nodeid, where)
+            case Broken(what, text):
+                self._ending.broken = self._ending.broken or (what, text)
+            case Left(output):
+                node.workeroutput = marshal.loads(output)
+            case _:  # Asked, Troubled, Draining: between worker and dispatcher.
+                pass
+
+    def _show_end_of_worker(self, node: WorkerNode, action: ReportCrash | ReportLoss, output: LastOutput) -> None:
+        worker = action.worker
+        if isinstance(action, ReportCrash):
+            item = self._replay.item(action.item)
+            text = crash_text(action, item.nodeid)
+            report = crash_report(item, text, self._replay.sections(action.item), output)
+            self._nodes.crashed(node, report)
+            self._replay.show(action.item, report)
+            self._replay.finish(action.item)
+            self._judge(worker)
+            return
+        last = self._replay.item(action.last_item) if action.last_item is not None else None
+        text = loss_text(action, last.nodeid if last is not None else None)
+        self._lines.say(text)
+        if action.is_failure and last is not None:
+            assert action.last_item is not None
+            report = loss_report(last, text, output)
+            report.node = node  # type: ignore[attr-defined]
+            self._replay.show(action.last_item, report)
+
+    def _judge(self, worker: WorkerId) -> None:
+        """A failure was shown: either something asks to stop because of it, or the run goes on."""
+        self._look_for_stop()
+        if not self._has_requested_stop:
+            self._perform(self._dispatcher.handle(Judged(worker)))
+
+    def _look_for_stop(self) -> None:
+        if not self._has_requested_stop and (self._session.shouldfail or self._session.shouldstop):
+            self._has_requested_stop = True
+            self._perform(self._dispatcher.handle(StopRequested()))
+
+    # --- What was not run --------------------------------------------------------------------------------------------
+
+    def _account_for_not_run(self) -> None:
+        """Name the tests that nobody ran, where the user did not ask for that."""
+        not_run: tuple[ItemIndex, ...] = self._dispatcher.not_run()
+        if not not_run or self._ending.is_interrupted or self._has_requested_stop:
+            return
+        if self._ending.broken is not None or self._ending.exit_asked is not None:
+            return
+        if self._ending.failure is None:
+            self._ending.failure = (
+                "the template process died, so that workers could not be replaced"
+                if self._dispatcher.is_template_gone
+                else "no worker was left to run the remaining tests"
+            )
+        self._lines.add_not_run([self._replay.item(index).nodeid for index in not_run])

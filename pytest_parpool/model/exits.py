@@ -1,0 +1,43 @@
+"""How a process ended, and how to say it."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a process.
+
+    Attributes:
+        code: As ``multiprocessing.Process.exitcode``: the exit code, or minus the signal's number; None if nobody
+            could say any more (the process that would have reaped it died first).
+        why: More about an end without a code, e.g. why it could not even be born.
+    """
+
+    code: int | None
+    why: str = ""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it left by itself with code 0."""
+        return self.code == 0
+
+    def describe(self) -> str:
+        """Return e.g. ``killed by SIGSEGV`` or ``exit code 3``."""
+        if self.code is None:
+            return self.why or "exit code unknown"
+        if self.code >= 0:
+            return CHANNEL_LOST_TEXT if self.code == CHANNEL_LOST_CODE else f"exit code {self.code}"
+        try:
+            name = signal.Signals(-self.code).name
+        except ValueError:
+            name = f"signal {-self.code}"
+        return f"killed by {name}"
+
+
+# A worker whose channel to the controller was closed (a test closed every file descriptor, say) leaves with this code.
+# Above the codes that programs use, below 128 + signal of shells.
+CHANNEL_LOST_CODE = 117
+CHANNEL_LOST_TEXT = f"exit code {CHANNEL_LOST_CODE}: the test closed or replaced the worker's file descriptors"

@@ -1,0 +1,92 @@
+"""The entry point that pytest loads: registers options, hooks, fixtures and, if there are to be workers, the controller."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import pytest
+
+from pytest_parpool import hookspecs
+from pytest_parpool.compat import pytest_internals, random_state, xdist_beside, xdist_hookspecs, xdist_stand_in
+from pytest_parpool.cpus import auto_worker_count
+from pytest_parpool.errors import BadSettingError
+from pytest_parpool.fixtures import testrun_uid, worker_id
+from pytest_parpool.initializers import load_initializer
+from pytest_parpool.options import add_options
+from pytest_parpool.settings import publish, read_settings
+from pytest_parpool.stash import SETTINGS, TESTRUNUID
+
+__all__ = ["testrun_uid", "worker_id"]
+
+_RANDOM_AT_LOAD = random_state.remember()
+
+
+@pytest.hookimpl
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register our options; pytest-xdist's, if it was loaded before us, stay and mean the same."""
+    were_loaded = xdist_beside.take_over(pluginmanager, xdist_stand_in)
+    add_options(parser, has_xdist_options=were_loaded)
+
+
+@pytest.hookimpl
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register our hooks, and pytest-xdist's, which conftests implement."""
+    pluginmanager.add_hookspecs(hookspecs)
+    if not hasattr(pluginmanager.hook, "pytest_xdist_setupnodes"):
+        pluginmanager.add_hookspecs(xdist_hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Check the settings, before anything else happens.
+
+    Raises:
+        pytest.UsageError: If a value is not allowed.
+    """
+    try:
+        settings = read_settings(config.option, config.getini, auto_count=lambda: _auto_count(config))
+        for spec in settings.initializers:
+            load_initializer(spec)
+    except BadSettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    publish(settings, config.option)
+    config.stash[SETTINGS] = settings
+    config.stash[TESTRUNUID] = settings.testrunuid
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the controller, if this run is to have workers."""
+    config.addinivalue_line(
+        "markers", "xdist_group(name): with --dist loadgroup, all tests of one group run in the same worker."
+    )
+    settings = config.stash.get(SETTINGS, None)
+    if settings is None or not settings.processes or config.option.collectonly:
+        return
+    from pytest_parpool.controller.plugin import ControllerPlugin
+
+    plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, _notes(config))
+    config.pluginmanager.register(plugin, "dsession")
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.showfspath = False  # Results of several files come mixed.
+
+
+def _auto_count(config: pytest.Config) -> int:
+    found = config.hook.pytest_xdist_auto_num_workers(config=config)
+    if found is not None:
+        return int(found)
+    kind: Literal["auto", "logical"] = "logical" if config.option.numprocesses == "logical" else "auto"
+    return auto_worker_count(kind, environ=os.environ)
+
+
+def _notes(config: pytest.Config) -> tuple[str, ...]:
+    """Return what the header has to say besides the number of workers."""
+    notes: list[str] = []
+    if xdist_beside.is_installed():
+        notes.append("parpool: pytest-xdist is installed too; -n is parpool's here, -p no:parpool gives it back")
+    missing = pytest_internals.missing_internals(config)
+    if missing:
+        notes.append(f"parpool: this pytest has no {', '.join(missing)}; some output may differ from a plain run")
+    return tuple(notes)

@@ -1,0 +1,8 @@
+"""The machinery: processes and what connects them. Knows no tests and no pytest.
+
+* ``codec``, ``framing``: messages to bytes and back.
+* ``link``: the worker's end of its connection; ``channel``: the controller's end.
+* ``template``: the clean process that forks workers; ``lifeline``: ends workers whose controller is gone.
+* ``outputs``: a worker's capture files, readable after its death.
+* ``report_queue``: all workers' events, read together; ``pool``: the processes and their queue, as one object.
+"""

@@ -1,0 +1,99 @@
+"""The controller's end of the connection to one worker: never blocks, whatever the worker does or does not do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from pytest_parpool.model.messages import Command, Event
+from pytest_parpool.runtime.codec import decode_events, encode
+from pytest_parpool.runtime.framing import FrameReader, frame
+
+_READ_BYTES = 1 << 18
+# One worker's flood must not keep the others waiting: at most so much is read from it in one go.
+_FAIR_SHARE_BYTES = 1 << 22
+
+
+class Channel:
+    """Owns its end of the socket; ``close`` it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._reader = FrameReader()
+        self._unsent = bytearray()
+        self.is_ended = False
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close this end. What was not sent is lost."""
+        self._socket.close()
+
+    def send(self, commands: Iterable[Command]) -> None:
+        """Send commands, or keep them until ``send_pending``. A worker that is gone gets nothing; its end is told apart."""
+        self._unsent += frame(encode(commands))
+        self.send_pending()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether ``send_pending`` should be called once the socket is writable."""
+        return bool(self._unsent)
+
+    def send_pending(self) -> None:
+        """Send as much of what is kept as the socket takes."""
+        while self._unsent:
+            try:
+                count = self._socket.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError:
+                # Nobody reads there any more. That the process has ended is said by whoever watches processes.
+                self._unsent.clear()
+                return
+            del self._unsent[:count]
+
+    def receive(self, limit: int = _FAIR_SHARE_BYTES) -> list[Event]:
+        """Return the events that have come. Sets ``is_ended`` at end-of-file.
+
+        Raises:
+            ValueError, EOFError, TypeError: If something came that no worker of ours sends.
+        """
+        taken = 0
+        while taken < limit:
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.is_ended = True
+                break
+            if not data:
+                self.is_ended = True
+                break
+            taken += len(data)
+            self._reader.feed(data)
+            if len(data) < _READ_BYTES:
+                break
+        return [event for payload in self._reader.frames() for event in decode_events(payload)]
+
+    def receive_all(self) -> list[Event]:
+        """Return everything that a dead worker had sent, to the last whole frame.
+
+        End-of-file is not waited for: a grandchild may hold the other end for ever.
+        """
+        events: list[Event] = []
+        while not self.is_ended:
+            before = len(events)
+            events += self.receive(limit=1 << 62)
+            if len(events) == before and not self._is_readable():
+                break
+        return events
+
+    def _is_readable(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False

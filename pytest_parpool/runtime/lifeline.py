@@ -1,0 +1,68 @@
+"""Ends a worker, and its process group, when its controller is gone, however busy the worker is.
+
+One silent pipe. The controller holds the write end and never writes. Each worker asks the kernel to signal its process
+group with SIGKILL as soon as something happens on the read end, and the only thing that can happen is its end. No thread,
+no polling; blocked signals do not matter, because SIGKILL cannot be blocked (fcntl(2), F_SETSIG and F_SETOWN).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+
+
+class Lifeline:
+    """A pipe whose end kills whoever is ``tied`` to it. Owned by the controller, which keeps it open while it lives."""
+
+    def __init__(self) -> None:
+        self.read_fd, self.write_fd = os.pipe()
+
+    def close(self) -> None:
+        """Let go: whoever is still tied to it is killed."""
+        os.close(self.write_fd)
+        os.close(self.read_fd)
+
+
+class Tie:
+    """What holds this process to its controller; made in the worker. ``release`` before a good end.
+
+    Args:
+        lifeline: As inherited.
+
+    Must be called by the leader of its process group, which is what is killed.
+    """
+
+    def __init__(self, lifeline: Lifeline) -> None:
+        # Close our copy of the write end first: until the last copy is closed the end never comes (pipe(7)).
+        os.close(lifeline.write_fd)
+        self._fd = -1
+        if not sys.platform.startswith("linux"):
+            # End-of-file on the channel has to do.
+            self._fd = lifeline.read_fd
+            return
+        # Re-open the read end: the signal settings belong to the open file description, which a fork shares, so that
+        # without this only the last worker would be signalled.
+        self._fd = os.open(f"/proc/self/fd/{lifeline.read_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.close(lifeline.read_fd)
+        fcntl.fcntl(self._fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._fd, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) | os.O_ASYNC)
+        # The controller may have gone before the last line took effect; then the end is there already.
+        if self._has_ended():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    def _has_ended(self) -> bool:
+        try:
+            return os.read(self._fd, 1) == b""
+        except BlockingIOError:
+            return False
+
+    def release(self) -> None:
+        """Untie, so that children that outlive this worker on purpose are not killed at the end of the run.
+
+        A descriptor that a test has closed, or taken for itself, is left alone by whoever checks that before.
+        """
+        if sys.platform.startswith("linux"):
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_ASYNC)

@@ -1,0 +1,185 @@
+"""The worker's end of its connection to the controller.
+
+Theory of operation. Tests do to a process whatever they like, so this end trusts little:
+
+* The functions of the operating system are bound at import: tests mock ``os.write``.
+* A test may close every file descriptor, and open its own under our number: before each use the descriptor is compared
+  with what it was at birth (device and inode of the socket), else ``LinkLostError``.
+* A signal handler may raise between any two bytecodes, so after ``n = os.write(...)`` the count may never reach ``n``.
+  ``list.extend(map(os.write, ...))`` stores it in C, where no handler runs. What was read and what is to be sent live in
+  one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
+* A child that a test forks shares the connection; whoever sends asks ``is_own_process`` first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import select
+
+from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.model.messages import Begin, Drain, Event, Proceed, Run, Wait
+from pytest_parpool.runtime.codec import decode_commands, encode
+from pytest_parpool.runtime.framing import FrameReader, frame
+
+_read = os.read
+_write = os.write
+_fstat = os.fstat
+_getpid = os.getpid
+
+_READ_BYTES = 65536
+
+
+class LinkLostError(Exception):
+    """The connection is not there any more: the test closed it, or the controller is gone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inbox:
+    """All that was ever commanded, summed up.
+
+    Attributes:
+        items: How many entries of ``WorkerLink.items`` are valid.
+        identity: What ``Begin`` brought, or None before it came.
+        waits: How many times ``Wait`` came.
+        proceeds: How many times ``Proceed`` came.
+        is_drained: Whether ``Drain`` came.
+    """
+
+    items: int = 0
+    identity: bytes | None = None
+    waits: int = 0
+    proceeds: int = 0
+    is_drained: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class _Incoming:
+    inbox: Inbox
+    reader: FrameReader
+    chunks: list[bytes]
+
+
+@dataclasses.dataclass(slots=True)
+class _Outgoing:
+    posted: list[Event]
+    data: bytes
+    written: list[int]
+
+
+class WorkerLink:
+    """Sends events and receives commands; blocking, for the worker's main thread only.
+
+    Args:
+        fd: A connected, blocking stream socket. Owned from here on until the process ends.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._pid = _getpid()
+        status = _fstat(fd)
+        self._identity = (status.st_dev, status.st_ino)
+        self._incoming = _Incoming(Inbox(), FrameReader(), [])
+        self._outgoing = _Outgoing([], b"", [])
+        # A poll object has no descriptor of its own that a test could close.
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self.items: list[ItemIndex] = []
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, for whoever must not close it."""
+        return self._fd
+
+    @property
+    def inbox(self) -> Inbox:
+        """What was commanded so far."""
+        return self._incoming.inbox
+
+    @property
+    def is_own_process(self) -> bool:
+        """Whether this process is the worker, not a child that a test forked."""
+        return _getpid() == self._pid
+
+    def is_connected(self) -> bool:
+        """Whether the descriptor is still the socket it was at birth."""
+        try:
+            status = _fstat(self._fd)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    # --- Sending -----------------------------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> None:
+        """Put an event behind those to be sent with the next ``flush``."""
+        self._outgoing.posted.append(event)
+
+    def flush(self) -> None:
+        """Send all that was posted, in order. Blocks while the controller is busy and the socket is full.
+
+        Raises:
+            LinkLostError: If the connection is gone.
+            ValueError: If an event is larger than a frame can be.
+        """
+        outgoing = self._outgoing
+        if outgoing.posted:
+            unsent = outgoing.data[sum(outgoing.written) :]
+            outgoing = self._outgoing = _Outgoing([], unsent + frame(encode(outgoing.posted)), [])
+        size = len(outgoing.data)
+        if not size:
+            return
+        view = memoryview(outgoing.data)
+        while (sent := sum(outgoing.written)) < size:
+            if not self.is_connected():
+                raise LinkLostError
+            try:
+                outgoing.written.extend(map(_write, (self._fd,), (view[sent:],)))
+            except OSError as error:
+                raise LinkLostError from error
+        self._outgoing = _Outgoing([], b"", [])
+
+    # --- Receiving ---------------------------------------------------------------------------------------------------
+
+    def receive(self) -> None:
+        """Wait until something comes, and take it into the ``inbox``. May take in nothing whole.
+
+        Raises:
+            LinkLostError: If the connection is gone.
+        """
+        if not self.is_connected():
+            raise LinkLostError
+        incoming = self._incoming
+        try:
+            incoming.chunks.extend(map(_read, (self._fd,), (_READ_BYTES,)))
+        except OSError as error:
+            raise LinkLostError from error
+        if not incoming.chunks[-1]:
+            raise LinkLostError
+        reader = FrameReader(incoming.reader.rest() + b"".join(incoming.chunks))
+        inbox = incoming.inbox
+        del self.items[inbox.items :]  # left by a call that was cut off before its last line
+        for payload in reader.frames():
+            for command in decode_commands(payload):
+                match command:
+                    case Run(items):
+                        self.items += items
+                        inbox = dataclasses.replace(inbox, items=len(self.items))
+                    case Wait():
+                        inbox = dataclasses.replace(inbox, waits=inbox.waits + 1)
+                    case Proceed():
+                        inbox = dataclasses.replace(inbox, proceeds=inbox.proceeds + 1)
+                    case Drain():
+                        inbox = dataclasses.replace(inbox, is_drained=True)
+                    case Begin(identity):
+                        inbox = dataclasses.replace(inbox, identity=identity)
+        self._incoming = _Incoming(inbox, reader, [])
+
+    def receive_nowait(self) -> None:
+        """Take in what has come, if anything has.
+
+        Raises:
+            LinkLostError: If the connection is gone.
+        """
+        while self._poll.poll(0):
+            self.receive()

@@ -1,0 +1,290 @@
+"""The pool: worker processes, and the queue their reports come through.
+
+``WorkerPool`` says what a pool is to be, in the words of ``multiprocessing.Pool``; ``start`` makes it a ``RunningPool``.
+Neither decides anything: who is born, what a worker is sent, and when one is killed, is said by the caller. What
+``multiprocessing.Pool`` and ``multiprocessing.Queue`` do instead when a worker dies is on the page
+``docs/explanation/decisions/own-pool.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.ids import WorkerId, worker_ids
+from pytest_parpool.model.messages import Command, Event, Ready
+from pytest_parpool.model.notices import Gone, Heard, TemplateGone
+from pytest_parpool.runtime.channel import Channel
+from pytest_parpool.runtime.lifeline import Lifeline
+from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
+from pytest_parpool.runtime.report_queue import ReportQueue
+from pytest_parpool.runtime.template import Born, Ended, Template, Unborn
+
+# How long a killed process may take to be reaped before we stop waiting; only a kernel in trouble needs it.
+_REAP_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerPool:
+    """The parameters of a pool, with the names and the meaning of ``multiprocessing.Pool``.
+
+    Attributes:
+        processes: How many workers, at least 1.
+        initializer: Called in each new worker before its first task, or None.
+        initargs: Its arguments.
+        maxtasksperchild: Tasks after which a worker is replaced, or None for never. Kept by whoever hands out tasks.
+        context: A ``multiprocessing`` context, by default that of ``fork``. Never the default one: that is the user's.
+    """
+
+    processes: int
+    initializer: Callable[..., object] | None = None
+    initargs: Sequence[Any] = ()
+    maxtasksperchild: int | None = None
+    context: multiprocessing.context.ForkContext = dataclasses.field(
+        default_factory=lambda: multiprocessing.get_context("fork")
+    )
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise ValueError(f"processes must be at least 1, not {self.processes}")
+        if self.maxtasksperchild is not None and self.maxtasksperchild < 1:
+            raise ValueError(f"maxtasksperchild must be at least 1 or None, not {self.maxtasksperchild}")
+
+    @property
+    def workers(self) -> tuple[WorkerId, ...]:
+        """The slots."""
+        return worker_ids(self.processes)
+
+    def initialize(self) -> None:
+        """Call the initializer; for the worker, once it is what it is going to be."""
+        if self.initializer is not None:
+            self.initializer(*self.initargs)
+
+    def start(self, main: Callable[[WorkerLink, WorkerId], None]) -> RunningPool:
+        """Fork the template. No worker is born yet.
+
+        Args:
+            main: What each worker does; returns when it is done.
+
+        Raises:
+            OSError: If the system gives no process or no descriptors.
+        """
+        return RunningPool(self, main)
+
+
+@dataclasses.dataclass(slots=True)
+class _Process:
+    """One slot's process, from the request until its end was told."""
+
+    channel: Channel
+    pid: int | None = None
+    pidfd: int = -1
+    outputs: OutputFiles | None = None
+
+
+class RunningPool:
+    """A template, its workers and their report queue. A context manager: at its end every process is gone.
+
+    All methods are for one thread.
+    """
+
+    def __init__(self, pool: WorkerPool, main: Callable[[WorkerLink, WorkerId], None]) -> None:
+        self._processes: dict[WorkerId, _Process] = {}
+        self._lifeline = Lifeline()
+        try:
+            self._template = Template(pool.context, main, self._lifeline)
+        except BaseException:  # handed on
+            self._lifeline.close()
+            raise
+        # Only now: what the template has not inherited, no worker has to close.
+        self.queue = ReportQueue()
+        self.queue.watch(self._template, None)
+        self._pending_gone: list[Gone] = []
+        self._last_outputs: dict[WorkerId, LastOutput] = {}
+
+    def __enter__(self) -> RunningPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- What the caller asks for --------------------------------------------------------------------------------
+
+    def spawn(self, worker: WorkerId, first: Command) -> None:
+        """Have a worker born into a slot that has none, and send it its first command.
+
+        If that is not possible its end comes out of ``wait``, like that of any other.
+        """
+        assert worker not in self._processes, worker
+        ours, theirs = socket.socketpair()
+        channel = Channel(ours)
+        self._processes[worker] = _Process(channel)
+        self._last_outputs.pop(worker, None)
+        try:
+            self._template.spawn(worker, theirs)
+        except OSError as error:
+            self._end(worker, Exit(None, f"the template process is gone: {error}"))
+            return
+        self.queue.watch(channel, worker)
+        self.send(worker, first)
+
+    def send(self, worker: WorkerId, command: Command) -> None:
+        """Send a command; never blocks. To a worker that is gone, nothing is sent."""
+        process = self._processes.get(worker)
+        if process is not None:
+            process.channel.send([command])
+            self.queue.update(process.channel, worker)
+
+    def kill(self, worker: WorkerId) -> None:
+        """Kill a worker and what it has started in its process group."""
+        self.signal(worker, signal.SIGKILL)
+
+    def signal(self, worker: WorkerId, number: int) -> None:
+        """Send a signal to a worker and its process group, as a terminal would."""
+        process = self._processes.get(worker)
+        if process is None or process.pid is None:
+            return
+        # Not reaped before we hear of it from the template, so the id is still its own, unless the template has died.
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:  # Born a moment ago, and not yet the leader of its group.
+                os.kill(process.pid, number)
+
+    def interrupt(self, worker: WorkerId) -> None:
+        """Have KeyboardInterrupt raised in a worker, as Ctrl-C in a terminal would, also in what it has started."""
+        self.signal(worker, signal.SIGINT)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every worker's process group."""
+        for worker in list(self._processes):
+            self.signal(worker, number)
+
+    def pid(self, worker: WorkerId) -> int | None:
+        """Return a worker's process id, or None if it is not born or gone."""
+        process = self._processes.get(worker)
+        return process.pid if process is not None else None
+
+    @property
+    def template_pid(self) -> int:
+        """The template's process id."""
+        return self._template.pid
+
+    def last_output(self, worker: WorkerId) -> LastOutput:
+        """Return what the slot's last process had written and not sent when it ended."""
+        return self._last_outputs.get(worker, LastOutput())
+
+    # --- What happens --------------------------------------------------------------------------------------------
+
+    def wait(self, timeout_seconds: float | None) -> list[Heard | Gone | TemplateGone]:
+        """Wait until something happens, and return it; events of one worker in their order, its end behind them.
+
+        Returns an empty list after ``timeout_seconds``, when a watched wake-up descriptor was written to, or when all
+        that happened was the pool's own business.
+        """
+        if self._pending_gone:
+            timeout_seconds = 0.0
+        notices: list[Heard | Gone | TemplateGone] = []
+        ready = self.queue.select(timeout_seconds)
+        for source, worker in ready:
+            if isinstance(source, Channel):
+                assert worker is not None
+                source.send_pending()
+                notices += self._hear(worker, source.receive())
+                self.queue.update(source, worker)
+        for source, worker in ready:
+            if isinstance(source, Template):
+                notices += self._hear_template()
+            elif isinstance(source, int) and worker is not None:
+                # Only without a template are pidfds watched: then nobody can say how the worker ended.
+                notices += self._end_all_read(worker, Exit(None))
+        notices += self._pending_gone
+        self._pending_gone = []
+        return notices
+
+    def _hear(self, worker: WorkerId, events: list[Event]) -> list[Heard | Gone | TemplateGone]:
+        process = self._processes[worker]
+        for event in events:
+            if isinstance(event, Ready):
+                # It stands still until it is answered, so the files are there to be opened.
+                process.outputs = OutputFiles(event.pid, event.output_fds)
+        return [Heard(worker, event) for event in events]
+
+    def _hear_template(self) -> list[Heard | Gone | TemplateGone]:
+        notices: list[Heard | Gone | TemplateGone] = []
+        for word in self._template.receive():
+            process = self._processes.get(word.worker)
+            if process is None:
+                if isinstance(word, Born) and word.pidfd >= 0:
+                    os.close(word.pidfd)
+                continue
+            match word:
+                case Born(_, pid, pidfd):
+                    process.pid, process.pidfd = pid, pidfd
+                case Unborn(_, why):
+                    notices += self._end_all_read(word.worker, Exit(None, f"it could not be forked: {why}"))
+                case Ended(_, exit_):
+                    notices += self._end_all_read(word.worker, exit_)
+        if self._template.is_ended:
+            self.queue.forget(self._template)
+            notices.append(TemplateGone(self._template.wait_exit(_REAP_SECONDS)))
+            for worker, process in list(self._processes.items()):
+                if process.pidfd >= 0:
+                    self.queue.watch_fd(process.pidfd, worker)
+                elif process.pid is None:
+                    notices += self._end_all_read(worker, Exit(None))
+        return notices
+
+    def _end_all_read(self, worker: WorkerId, exit_: Exit) -> list[Heard | Gone | TemplateGone]:
+        """Read a dead worker's channel to its end, then tell of its end."""
+        if worker not in self._processes:
+            return []
+        notices = self._hear(worker, self._processes[worker].channel.receive_all())
+        self._end(worker, exit_)
+        notices += self._pending_gone
+        self._pending_gone = []
+        return notices
+
+    def _end(self, worker: WorkerId, exit_: Exit) -> None:
+        process = self._processes.pop(worker)
+        self.queue.forget(process.channel)
+        process.channel.close()
+        if process.pidfd >= 0:
+            self.queue.forget_fd(process.pidfd)
+            os.close(process.pidfd)
+        if process.outputs is not None:
+            self._last_outputs[worker] = process.outputs.read()
+            process.outputs.close()
+        self._pending_gone.append(Gone(worker, exit_))
+
+    def close(self) -> None:
+        """Kill what is alive, and wait for it to be gone. In a run that ended well there is nothing left to kill."""
+        self.signal_all(signal.SIGKILL)
+        pidfds = [process.pidfd for process in self._processes.values() if process.pidfd >= 0]
+        self._template.close()
+        self._lifeline.close()
+        for worker in list(self._processes):
+            process = self._processes[worker]
+            if process.pidfd in pidfds:
+                _wait_pidfd(process.pidfd, _REAP_SECONDS)
+            self._end(worker, Exit(None))
+        self.queue.close()
+
+
+def _wait_pidfd(pidfd: int, timeout_seconds: float) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(timeout_seconds * 1000)

@@ -1,0 +1,77 @@
+"""What a forked copy of the controller must renew before it is a worker.
+
+Everything is inherited, and most of it is wanted: plugins, collected items, imported modules. What is shared with the
+controller, or belongs to it alone, is renewed or dropped here, in an order that matters (docs/explanation/birth.md).
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from pytest_parpool.compat import pytest_internals, random_state
+from pytest_parpool.model.ids import WorkerId
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Heritage:
+    """What the controller decided before the fork.
+
+    Attributes:
+        random_state: What ``random`` is to be in each worker, or None to leave it reseeded by the fork.
+        base_temp: The run's directory for temporary files, or None.
+        controller_plugins: To be dropped in a worker.
+    """
+
+    random_state: random_state.RandomState | None
+    base_temp: Path | None
+    controller_plugins: tuple[object, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Birth:
+    """What the new worker has.
+
+    Attributes:
+        output_fds: Descriptors of its capture files (stdout, stderr) and its faulthandler file; -1 for none.
+        kept: Files that must live as long as the worker.
+    """
+
+    output_fds: tuple[int, int, int]
+    kept: tuple[IO[bytes] | None, ...]
+
+
+def become_worker(config: pytest.Config, workerinput: dict[str, Any], heritage: Heritage) -> Birth:
+    """Turn this process, a copy of the controller, into the worker that ``workerinput`` names."""
+    worker = WorkerId(workerinput["workerid"])
+    # 1. What the process says of itself. Exit handlers were registered for the controller; it will run them.
+    os.environ["PYTEST_XDIST_WORKER"] = worker
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
+    random_state.restore(heritage.random_state)
+    atexit._clear()
+    # 2. Output, before anything could print.
+    out_fd, err_fd = pytest_internals.renew_capture(config)
+    stack_fd, stack_file = pytest_internals.renew_faulthandler()
+    pytest_internals.silence_terminal(config)
+    # 3. What plugins ask for.
+    config.workerinput = workerinput  # type: ignore[attr-defined]
+    config.workeroutput = {}  # type: ignore[attr-defined]
+    option = config.option
+    option.numprocesses = option.maxprocesses = None
+    option.dist = "no"
+    option.distload = option.looponfail = option.usepdb = False
+    option.tx = []
+    if heritage.base_temp is not None:
+        pytest_internals.renew_temp_path_factory(config, heritage.base_temp / f"popen-{worker}")
+    # 4. What belongs to the controller alone.
+    for plugin in heritage.controller_plugins:
+        config.pluginmanager.unregister(plugin)
+    pytest_internals.drop_junitxml(config)
+    pytest_internals.forget_recorded_warnings(config)
+    return Birth((out_fd, err_fd, stack_fd), (stack_file,))

@@ -1,0 +1,155 @@
+"""Runs the items a worker is given, one after the other, and says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.model.messages import Asked, Finished, Started, StopAsked
+from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.worker.next_item import LateNextItem
+from pytest_parpool.worker.reporter import WorkerReporter
+
+
+class Executor:
+    """A worker's loop over its items. Lives in the worker's main thread.
+
+    Args:
+        session: Pytest's, with the collected items.
+        link: To the controller.
+        reporter: Told which item runs.
+        clock: Seconds that only go forward. A default argument, because test suites replace the clocks of modules.
+    """
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        link: WorkerLink,
+        reporter: WorkerReporter,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._session = session
+        self._items: Sequence[pytest.Item] = session.items
+        self._link = link
+        self._reporter = reporter
+        self._clock = clock
+        self._position = 0  # of the next one among link.items
+        self._waits_seen = 0
+        self._has_asked_to_stop = False
+        self.last_item: ItemIndex | None = None
+        self.running: ItemIndex | None = None
+
+    def item(self, index: ItemIndex) -> pytest.Item:
+        """Return pytest's item; with ``--dist each`` the plan holds every item once per worker."""
+        return self._items[index % len(self._items)]
+
+    def run(self) -> None:
+        """Run items until the controller says that there are no more.
+
+        Raises:
+            LinkLostError: If the controller cannot be reached any more.
+            BaseException: What pytest lets through: ``KeyboardInterrupt``, ``pytest.exit``, and faults of plugins.
+        """
+        while (index := self._wait_for_item()) is not None:
+            self._run_one(index)
+
+    def _run_one(self, index: ItemIndex) -> None:
+        self._position += 1
+        item = self.item(index)
+        reporter = self._reporter
+        reporter.item = index
+        self._link.post(Started(index))
+        self._link.flush()
+        self.last_item = self.running = index
+        following = self._known_next()
+        nextitem: pytest.Item | LateNextItem
+        if following is None:
+            nextitem = LateNextItem(item, self._resolve_next, self._is_own_process)
+            reporter.will_leave_scope = False  # Asking sends everything, and comes before any teardown.
+        else:
+            nextitem = following
+            reporter.will_leave_scope = following.parent is not item.parent
+        started = self._clock()
+        # Typed as an item in pytest; see next_item.py for why the stand-in will do.
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        if not self._link.is_own_process:
+            self._reporter.leave_child()
+        self._link.post(Finished(index, self._clock() - started))
+        reporter.item = self.running = None
+        self._forward_stop()
+
+    def _known_next(self) -> pytest.Item | None:
+        if self._position < self._link.inbox.items and not self._link.inbox.is_drained:
+            return self.item(self._link.items[self._position])
+        return None
+
+    def _resolve_next(self) -> pytest.Item | pytest.Session | None:
+        """Find out, at a teardown, what comes next; see ``LateNextItem``."""
+        index = self._look_for_item()
+        if index is not None:
+            return self.item(index)
+        return None if self._link.inbox.is_drained else self._session
+
+    def _is_own_process(self) -> bool:
+        return self._link.is_own_process
+
+    # --- Finding the next item ---------------------------------------------------------------------------------------
+
+    def _wait_for_item(self) -> ItemIndex | None:
+        """Return the next item, however long it takes to come, or None at the end."""
+        while True:
+            index = self._look_for_item()
+            if index is not None or self._link.inbox.is_drained:
+                return index
+            # Told to wait: all below session scope is torn down, since the last teardown knew it too.
+            self._guarded(self._link.flush)
+            self._guarded(self._link.receive)
+
+    def _look_for_item(self) -> ItemIndex | None:
+        """Return the next item, or None if there is none now; asks if it must, and waits for the answer only."""
+        link = self._link
+        self._guarded(link.receive_nowait)
+        if link.inbox.is_drained:
+            return None
+        if self._position < link.inbox.items:
+            self._waits_seen = link.inbox.waits
+            return link.items[self._position]
+        if link.inbox.waits > self._waits_seen:
+            # Waiting was the last answer; the next will come unasked.
+            return None
+        link.post(Asked())
+        self._guarded(link.flush)
+        while not link.inbox.is_drained and self._position >= link.inbox.items:
+            if link.inbox.waits > self._waits_seen:
+                return None
+            self._guarded(link.receive)
+        return None if link.inbox.is_drained else link.items[self._position]
+
+    def _guarded(self, talk: Callable[[], None]) -> None:
+        """Talk to the controller while a test's left-over signal handler may raise; that is not the next test's fault.
+
+        What was cut off is taken up by the next call, so nothing is lost.
+        """
+        try:
+            talk()
+        except (KeyboardInterrupt, SystemExit, LinkLostError, pytest.exit.Exception):
+            raise
+        except BaseException as error:  # An alarm may raise anything; it is reported as a warning.
+            last = self.item(self.last_item).nodeid if self.last_item is not None else "the start of the worker"
+            self._reporter.warn(
+                f"a signal handler raised {type(error).__name__}: {error} while no test was running; "
+                f"it was probably left behind by {last!r}",
+                last,
+            )
+
+    def _forward_stop(self) -> None:
+        """Tell the controller if something here asked the session to stop."""
+        session = self._session
+        if self._has_asked_to_stop or not (session.shouldfail or session.shouldstop):
+            return
+        self._has_asked_to_stop = True
+        self._link.post(StopAsked(str(session.shouldfail or session.shouldstop), bool(session.shouldfail)))
+        self._link.flush()

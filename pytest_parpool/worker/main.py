@@ -1,0 +1,142 @@
+"""A worker's whole life, from the fork to its last message."""
+
+from __future__ import annotations
+
+import atexit
+import marshal
+import os
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from pytest_parpool.compat import pytest_internals
+from pytest_parpool.hookspecs import StartedWorker
+from pytest_parpool.model.exits import CHANNEL_LOST_CODE
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.messages import Broken, Draining, ExitAsked, Interrupted, Left, Ready
+from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.wire import plain
+from pytest_parpool.worker.birth import Heritage, become_worker
+from pytest_parpool.worker.executor import Executor
+from pytest_parpool.worker.last_teardown import tear_down_as_report
+from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
+
+_exit = os._exit
+
+
+class WorkerMain:
+    """What a new worker does. Made in the controller before the fork, so that it is inherited.
+
+    Args:
+        session: Pytest's, collected.
+        heritage: What the controller decided.
+        initialize: Calls the pool's initializer.
+        is_stop_watched: Whether a failure may stop the run.
+    """
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        heritage: Heritage,
+        *,
+        initialize: Callable[[], None],
+        is_stop_watched: bool,
+    ) -> None:
+        self._session = session
+        self._config = session.config
+        self._heritage = heritage
+        self._initialize = initialize
+        self._is_stop_watched = is_stop_watched
+
+    def __call__(self, link: WorkerLink, worker: WorkerId) -> None:
+        """Live. Returns when everything is torn down and told."""
+        try:
+            self._live(link, worker)
+        except LinkLostError:
+            # A test closed our descriptors, or the controller is gone. Nothing more can be told; the code says it.
+            _exit(CHANNEL_LOST_CODE)
+
+    def _live(self, link: WorkerLink, worker: WorkerId) -> None:
+        while link.inbox.identity is None:
+            link.receive()
+        config = self._config
+        birth = become_worker(config, marshal.loads(link.inbox.identity), self._heritage)
+        reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
+        config.pluginmanager.register(reporter, "parpool-worker-reporter")
+        if self._is_stop_watched:
+            config.pluginmanager.register(TroubleTeller(link, reporter), "parpool-trouble-teller")
+        executor = Executor(self._session, link, reporter)
+        loop = _WorkerLoop(executor)
+        config.pluginmanager.register(loop, "parpool-worker-loop")
+        if self._is_started(link):
+            link.post(Ready(os.getpid(), birth.output_fds))
+            link.flush()
+            self._run(link, executor, worker)
+        self._leave(link, executor, reporter)
+
+    def _is_started(self, link: WorkerLink) -> bool:
+        """Call what users want called in each new worker; whether that went well."""
+        workerinput = self._config.workerinput  # type: ignore[attr-defined]
+        me = StartedWorker(WorkerId(workerinput["workerid"]), workerinput["workercount"], workerinput["testrunuid"])
+        try:
+            self._initialize()
+            self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
+        except pytest.exit.Exception as error:
+            link.post(ExitAsked(str(error.msg), error.returncode))
+        except BaseException:  # It is the user's code; whatever it raises ends the run with its traceback.
+            link.post(Broken(f"starting worker {me.id!r} failed", traceback.format_exc()))
+        else:
+            return True
+        return False
+
+    def _run(self, link: WorkerLink, executor: Executor, worker: WorkerId) -> None:
+        """Run items through a fresh call of pytest's own hook, so that its wrappers (logging, coverage) run here."""
+        try:
+            self._config.hook.pytest_runtestloop(session=self._session)
+        except LinkLostError:
+            raise
+        except KeyboardInterrupt as error:
+            link.post(Interrupted(executor.running, _innermost_place(error)))
+        except pytest.exit.Exception as error:
+            link.post(ExitAsked(str(error.msg), error.returncode))
+        except BaseException as error:  # A fault of a plugin's, or of ours: INTERNALERROR, as pytest says.
+            if not link.is_own_process:
+                _exit(1)
+            if not link.is_connected():
+                raise LinkLostError from error
+            link.post(Broken(f"INTERNALERROR in worker {worker!r}", traceback.format_exc()))
+        link.flush()
+
+    def _leave(self, link: WorkerLink, executor: Executor, reporter: WorkerReporter) -> None:
+        link.post(Draining())
+        link.flush()
+        if pytest_internals.has_standing_fixtures(self._session):
+            tear_down_as_report(self._session, executor, reporter)
+        # Handlers that tests registered; those of the controller were cleared at birth.
+        atexit._run_exitfuncs()
+        output, _ = plain.dumps(self._config.workeroutput)  # type: ignore[attr-defined]
+        link.post(Left(output))
+        link.flush()
+
+
+class _WorkerLoop:
+    """Takes the place of pytest's own loop."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool:
+        """Run this worker's items."""
+        self._executor.run()
+        return True
+
+
+def _innermost_place(error: BaseException) -> str:
+    """Return ``file:line`` of where an exception was raised."""
+    last = None
+    trace = error.__traceback__
+    while trace is not None:
+        last, trace = trace, trace.tb_next
+    return f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last is not None else ""

@@ -1,0 +1,118 @@
+"""Sends what pytest reports in a worker: reports, warnings, and that a failure is coming."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, NoReturn
+
+import pytest
+
+from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.model.messages import Reported, Troubled, WarningSeen
+from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.wire.recorded_warnings import RecordedWarning, dump_warning
+from pytest_parpool.wire.reports import dump_report
+
+_exit = os._exit
+
+
+class WorkerReporter:
+    """The plugin that stands behind all others in a worker, and sees reports as they left them.
+
+    Reports of passed phases travel with the next thing that is sent; that is soon. A failure goes at once, and so does
+    what a crash in a teardown would take along.
+
+    Args:
+        config: Pytest's, in this worker.
+        link: To the controller.
+        is_stop_watched: Whether a failure may stop the run; then the worker waits to hear it.
+    """
+
+    def __init__(self, config: pytest.Config, link: WorkerLink, *, is_stop_watched: bool) -> None:
+        self._config = config
+        self._link = link
+        self._is_stop_watched = is_stop_watched
+        self.item: ItemIndex | None = None
+        self.will_leave_scope = False
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send a report."""
+        if not self._link.is_own_process:
+            self.leave_child(code=1 if report.failed else 0)
+        data, lost_types = dump_report(self._config, report)
+        if lost_types:
+            self._warn_of_text(report, lost_types)
+        item = self.item
+        assert item is not None, f"a report of {report.nodeid!r} came while no test was running"
+        is_awaiting = self._is_stop_watched and report.failed
+        self._link.post(Reported(item, data, is_awaiting))
+        if is_awaiting:
+            self._await_verdict()
+        elif report.failed or self._is_wanted_at_once(report):
+            self._link.flush()
+
+    def leave_child(self, code: int = 0) -> NoReturn:
+        """End a child that the test forked and that fell through to us: it must not run the rest of the suite."""
+        _exit(code)
+
+    def _is_wanted_at_once(self, report: pytest.TestReport) -> bool:
+        if report.when == "setup" and report.passed:
+            return bool(report.sections)  # what it printed belongs into the report of a crash in the call
+        return self.will_leave_scope and report.when != "teardown"
+
+    def _await_verdict(self) -> None:
+        link = self._link
+        proceeds = link.inbox.proceeds
+        link.flush()
+        while link.inbox.proceeds == proceeds and not link.inbox.is_drained:
+            link.receive()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_warning_recorded(
+        self,
+        warning_message: warnings.WarningMessage,
+        when: Any,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
+    ) -> None:
+        """Send a warning."""
+        if self._link.is_own_process:
+            self._link.post(WarningSeen(dump_warning(RecordedWarning(warning_message, when, nodeid, location))))
+
+    def warn(self, text: str, nodeid: str) -> None:
+        """Report a warning of our own about a test."""
+        message = warnings.WarningMessage(
+            pytest.PytestWarning(text), category=pytest.PytestWarning, filename="pytest-parpool", lineno=0
+        )
+        self._link.post(WarningSeen(dump_warning(RecordedWarning(message, "runtest", nodeid, None))))
+
+    def _warn_of_text(self, report: pytest.TestReport, places: tuple[str, ...]) -> None:
+        self.warn(
+            f"the report of {report.nodeid!r} holds values that cannot travel between processes; they arrive as text: "
+            + ", ".join(places),
+            report.nodeid,
+        )
+
+
+class TroubleTeller:
+    """Says that a phase has failed before its traceback is formatted, so that under ``-x`` no other test begins.
+
+    Args:
+        link: To the controller.
+        reporter: Knows which item runs.
+    """
+
+    def __init__(self, link: WorkerLink, reporter: WorkerReporter) -> None:
+        self._link = link
+        self._reporter = reporter
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        """Look at a phase that has just ended."""
+        if call.excinfo is None or call.excinfo.errisinstance(pytest.skip.Exception):
+            return
+        if self._link.is_own_process and self._reporter.item is not None:
+            self._link.post(Troubled(self._reporter.item))
+            self._link.flush()
