@@ -8,7 +8,7 @@ other plugins read them (pytest-cov as early as ``pytest_load_initial_conftests`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -34,6 +34,7 @@ def add_options(parser: pytest.Parser, *, has_xdist_options: bool = False) -> No
     group = parser.getgroup("parpool", "running tests in parallel")
     add = group._addoption  # noqa: SLF001 - ``addoption`` keeps lower-case short options (-n) for pytest itself.
     if has_xdist_options:
+        _leave_checking_to_settings(parser.getgroup("xdist"))
         _add_pool_options(add)
         _add_own_ini_values(parser)
         return
@@ -43,6 +44,19 @@ def add_options(parser: pytest.Parser, *, has_xdist_options: bool = False) -> No
     _add_own_ini_values(parser)
     for name in ("rsyncdirs", "rsyncignore", "looponfailroots"):
         parser.addini(name, "Accepted without effect", type="paths")
+
+
+def _leave_checking_to_settings(group: Any) -> None:
+    """Have the options that pytest-xdist has registered take any text, as ours do.
+
+    Args:
+        group: An ``OptionGroup`` of pytest's; what ``attrs`` of its options returns is what argparse goes by.
+    """
+    for option in group.options:
+        if option.dest in ("numprocesses", "maxprocesses", "maxworkerrestart", "maxschedchunk"):
+            option.attrs()["type"] = int_or_text
+        elif option.dest == "dist":
+            option.attrs()["choices"] = None
 
 
 def _add_distribution_options(add: _Add) -> None:

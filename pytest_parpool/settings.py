@@ -11,7 +11,6 @@ import dataclasses
 import math
 import os
 import re
-import uuid
 from collections.abc import Callable
 from typing import Literal
 
@@ -61,7 +60,7 @@ def read_settings(
     getini: Callable[[str], object],
     *,
     auto_count: Callable[[], int],
-    new_testrunuid: Callable[[], str] = lambda: uuid.uuid4().hex,
+    new_testrunuid: Callable[[], str] = lambda: os.urandom(16).hex(),
     has_fork: bool = hasattr(os, "fork"),
 ) -> Settings:
     """Check everything that the user gave.

@@ -6,9 +6,11 @@ says at start what this pytest does not have; what depends on it then behaves as
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -130,28 +132,42 @@ def base_temp(config: pytest.Config) -> Path | None:
     return factory.getbasetemp() if factory is not None else None
 
 
-def renew_temp_path_factory(config: pytest.Config, directory: Path) -> None:
-    """Have ``tmp_path`` and its kin live in ``directory``, which is made if need be and never emptied.
+def renew_temp_path_factory(config: pytest.Config, find_directory: Callable[[], Path | None]) -> None:
+    """Have ``tmp_path`` and its kin live in a directory that is found when it is first needed.
 
-    A replacement keeps its predecessor's: ``getbasetemp`` of a *given* directory would remove it.
+    It is made if need be and never emptied: a replacement keeps its predecessor's, which ``getbasetemp`` of a *given*
+    directory would remove.
+
+    Args:
+        config: Pytest's.
+        find_directory: Returns the directory, or None to have pytest make one of its own.
     """
     old: Any = getattr(config, "_tmp_path_factory", None)
     if old is None:
         return
-    directory.mkdir(mode=0o700, exist_ok=True)
     new = type(old)(
-        given_basetemp=directory,
+        given_basetemp=None,
         retention_count=old._retention_count,
         retention_policy=old._retention_policy,
         trace=old._trace,
-        basetemp=directory,
         _ispytest=True,
     )
+
+    def getbasetemp() -> Path:
+        if new._basetemp is None:
+            directory = find_directory()
+            if directory is None:
+                return type(new).getbasetemp(new)
+            directory.mkdir(mode=0o700, exist_ok=True)
+            new._basetemp = directory
+            config.option.basetemp = str(directory)
+        return new._basetemp
+
+    new.getbasetemp = getbasetemp
     config._tmp_path_factory = new  # type: ignore[attr-defined]
     legacy: Any = getattr(config, "_tmpdirhandler", None)
     if legacy is not None:
         legacy._tmppath_factory = new
-    config.option.basetemp = str(directory)
 
 
 # --- Fixtures ---------------------------------------------------------------------------------------------------------
@@ -162,10 +178,17 @@ def has_standing_fixtures(session: pytest.Session) -> bool:
     return bool(session._setupstate.stack)
 
 
-def tear_down_all(session: pytest.Session) -> None:
+def tear_down_all(session: pytest.Session, item: pytest.Item | None) -> None:
     """Tear down everything that stands, as pytest does when the session ends.
+
+    Args:
+        session: Pytest's.
+        item: Whose report shows what is printed meanwhile; captured like the teardown of that item.
 
     Raises:
         BaseException: What the teardown raised.
     """
-    session._setupstate.teardown_exact(None)
+    capture: Any = session.config.pluginmanager.getplugin(_CAPTURE_MANAGER)
+    has_capture = item is not None and hasattr(capture, "item_capture")
+    with capture.item_capture("teardown", item) if has_capture else contextlib.nullcontext():
+        session._setupstate.teardown_exact(None)

@@ -15,7 +15,7 @@ import pytest
 from pytest_parpool.model.ids import WorkerId
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Spec:
     """As ``execnet.XSpec`` of a ``popen`` gateway."""
 
@@ -30,7 +30,7 @@ class Spec:
         return "popen"
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class RInfo:
     """As what ``execnet.Gateway._rinfo`` returns."""
 
@@ -55,7 +55,7 @@ class Gateway:
         return RInfo(cwd=os.getcwd())
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class NodeManager:
     """As ``xdist.workermanage.NodeManager``, as far as plugins look."""
 

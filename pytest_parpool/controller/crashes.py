@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+
 import pytest
 
 from pytest_parpool.model.actions import ReportCrash, ReportLoss
 from pytest_parpool.runtime.outputs import LastOutput
+
+# As it stands in a frame's line; the file itself belongs to the other side.
+_OWN_LOOP = os.path.join("pytest_parpool", "worker", "executor.py")
 
 
 def crash_text(action: ReportCrash, nodeid: str) -> str:
@@ -32,7 +38,7 @@ def crash_report(
         if content:
             sections.append((f"Captured {name} until the crash", content))
     if output.stack:
-        sections.append(("Python stack of the crashed worker", output.stack))
+        sections.append(("Python stack of the crashed worker", _readable_stack(output.stack)))
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
@@ -42,6 +48,26 @@ def crash_report(
         when="???",  # type: ignore[arg-type]  # as pytest-xdist has it: no phase is to blame
         sections=sections,
     )
+
+
+def _readable_stack(stack: str) -> str:
+    """Return what ``faulthandler`` wrote, without our own frames and those around them, and repeated lines folded.
+
+    Each thread's innermost frame comes first. All that called our loop is how this worker came to be: the fork inside of
+    the controller, twice.
+    """
+    lines: list[str] = []
+    is_ours = False
+    for line, same in itertools.groupby(stack.splitlines()):
+        is_frame = line.startswith("  ")
+        is_ours = is_frame and (is_ours or _OWN_LOOP in line)
+        if is_ours:
+            continue
+        count = len(list(same))
+        lines.append(line)
+        if count > 1 and is_frame:
+            lines.append(f"  ... and {count - 1} times the same")
+    return "\n".join(lines)
 
 
 def loss_text(action: ReportLoss, last_nodeid: str | None) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Ending:
     """What was seen of the run's end. Filled while it runs.
 
@@ -45,10 +45,11 @@ def tell_pytest(session: pytest.Session, ending: Ending) -> None:
     """
     if ending.broken is not None:
         what, text = ending.broken
-        error = RuntimeError(what)
-        session.config.hook.pytest_internalerror(
-            excrepr=WorkerTraceback(f"{what}:\n{text}"), excinfo=pytest.ExceptionInfo.from_exception(error)
-        )
+        try:
+            raise RuntimeError(what)  # Only what was raised has the traceback that plugins expect
+        except RuntimeError as error:
+            excinfo = pytest.ExceptionInfo.from_exception(error)
+        session.config.hook.pytest_internalerror(excrepr=WorkerTraceback(f"{what}:\n{text}"), excinfo=excinfo)
         raise pytest.exit.Exception(what, returncode=int(pytest.ExitCode.INTERNAL_ERROR))
     if ending.exit_asked is not None:
         reason, returncode = ending.exit_asked

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parpool.compat import native_threads, pytest_internals, random_state
+from pytest_parpool.compat import native_threads, random_state
 from pytest_parpool.controller import durations
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
@@ -80,7 +80,8 @@ class ControllerPlugin:
         Hook wrappers registered last are called first. A worker is forked there, and calls the hook afresh, so that the
         wrappers of logging and coverage run in it from their beginning.
         """
-        result = yield
+        with _paused_garbage(self._settings.gc_freeze):
+            result = yield
         self._config.pluginmanager.register(self._wrapper, "parpool-outermost")
         self._config.pluginmanager.register(self._loop, "parpool-controller-loop")
         return result
@@ -121,7 +122,6 @@ class ControllerPlugin:
             session,
             Heritage(
                 random_state=random_state.for_workers(self._random_snapshot),
-                base_temp=pytest_internals.base_temp(config),
                 controller_plugins=(self, self._wrapper, self._loop),
             ),
             initialize=pool.initialize,
@@ -242,6 +242,19 @@ def _count_open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
     except OSError:
         return 16  # No /proc to count in; about what Python and pytest have open.
+
+
+@contextmanager
+def _paused_garbage(is_wanted: bool) -> Iterator[None]:
+    """Keep the collector from looking, again and again, through items that will all be kept."""
+    if not is_wanted or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from pytest_parpool.compat.xdist_node import WorkerNode
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.wire.recorded_warnings import load_warning
-from pytest_parpool.wire.reports import load_report
+from pytest_parpool.wire.reports import ReportReader
 
 
 class Replay:
@@ -25,8 +25,10 @@ class Replay:
         self._config = config
         self._items = items
         self._hooks: dict[object, Any] = {}
+        self._readers: dict[WorkerNode, ReportReader] = {}
         # Captured output up to the last report of the item a worker runs; a crash report shows it.
         self._sections: dict[ItemIndex, list[tuple[str, str]]] = {}
+        self._locations: dict[ItemIndex, tuple[str, int | None, str]] = {}
         terminal = config.pluginmanager.getplugin("terminalreporter")
         # With -v it would print a line per start between the lines per result, which say the same.
         self._start_is_shown_by = [terminal] if type(terminal) is _core_reporter() else []
@@ -35,24 +37,27 @@ class Replay:
         """Return pytest's item; with ``--dist each`` the plan holds every item once per worker."""
         return self._items[index % len(self._items)]
 
-    def start(self, index: ItemIndex) -> None:
+    def start(self, index: ItemIndex, location: tuple[str, int | None, str]) -> None:
         """Say that an item begins."""
         item = self.item(index)
-        self._sections[index] = []
-        self._hook(item, "pytest_runtest_logstart")(nodeid=item.nodeid, location=item.location)
+        self._locations[index] = location
+        self._hook(item, "pytest_runtest_logstart")(nodeid=item.nodeid, location=location)
 
     def report(self, node: WorkerNode, index: ItemIndex, data: bytes) -> pytest.TestReport:
         """Show a report, and return it."""
         workerinput = node.workerinput
-        report = load_report(
-            self._config,
+        reader = self._readers.get(node)
+        if reader is None:
+            reader = self._readers[node] = ReportReader(self._config)
+        report = reader.load(
             data,
             worker_id=workerinput["workerid"],
             testrun_uid=workerinput["testrunuid"],
             item_index=index,
         )
         report.node = node  # type: ignore[attr-defined]
-        self._sections[index] = report.sections
+        if report.sections:
+            self._sections[index] = report.sections
         self.show(index, report)
         return report
 
@@ -64,7 +69,8 @@ class Replay:
         """Say that an item is over."""
         item = self.item(index)
         self._sections.pop(index, None)
-        self._hook(item, "pytest_runtest_logfinish")(nodeid=item.nodeid, location=item.location)
+        location = self._locations.pop(index)
+        self._hook(item, "pytest_runtest_logfinish")(nodeid=item.nodeid, location=location)
 
     def sections(self, index: ItemIndex) -> list[tuple[str, str]]:
         """Return the sections of the last report of an item that is not over."""

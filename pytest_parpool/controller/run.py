@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
+from pytest_parpool.compat import pytest_internals
 from pytest_parpool.compat.xdist_node import WorkerNode
 from pytest_parpool.controller.crashes import crash_report, crash_text, loss_report, loss_text
 from pytest_parpool.controller.ending import Ending, tell_pytest
@@ -33,7 +34,10 @@ from pytest_parpool.model.actions import (
 )
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import (
+    BaseTemp,
+    BaseTempAsked,
     Broken,
+    Draining,
     Event,
     ExitAsked,
     Finished,
@@ -45,13 +49,26 @@ from pytest_parpool.model.messages import (
     StopAsked,
     WarningSeen,
 )
-from pytest_parpool.model.notices import Gone, Heard, InterruptRequested, Judged, NotBorn, Notice, Overdue, StopRequested
+from pytest_parpool.model.notices import (
+    Gone,
+    Heard,
+    InterruptRequested,
+    Judged,
+    NotBorn,
+    Notice,
+    Overdue,
+    StopRequested,
+)
 from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.runtime.outputs import LastOutput
 from pytest_parpool.runtime.pool import RunningPool
 
 # Long enough that polling costs nothing, short enough that a worker's question is not left lying behind reports.
 _REPLAY_SECONDS = 0.005
+
+# How long the loop looks away at most when every worker has enough in hand; results may be shown so much later.
+_REST_SECONDS = 0.01
+_LEAST_REST_SECONDS = 0.001  # Below, sleeping costs more than it saves.
 
 _Shown: TypeAlias = "Heard | Gone | Spawn | tuple[ReportCrash | ReportLoss, LastOutput]"
 
@@ -86,11 +103,15 @@ class ParallelRun:
         self._lines = lines
         self._shutdown_seconds = shutdown_seconds
         self._clock = time.monotonic
+        self._sleep = time.sleep
         self._replay = Replay(session.config, session.items)
         self._to_show: collections.deque[tuple[WorkerNode, _Shown]] = collections.deque()
         self._deadlines: dict[WorkerId, float] = {}
         self._ending = Ending()
         self._has_requested_stop = False
+        # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
+        self._is_interrupted = False
+        self._tearing_down: set[WorkerId] = set()
         self.statistics = RunStatistics()
 
     def run(self) -> None:
@@ -105,12 +126,13 @@ class ParallelRun:
             while not self._dispatcher.is_over or self._to_show:
                 for notice in self._pool.wait(self._timeout()):
                     self._take(notice)
-                if signals.interrupts and not self._ending.is_interrupted:
-                    self._ending.is_interrupted = True
+                if signals.interrupts and not self._is_interrupted:
+                    self._is_interrupted = self._ending.is_interrupted = True
                     self._take(InterruptRequested())
                 for worker in self._overdue():
                     self._take(Overdue(worker))
                 self._show_for(_REPLAY_SECONDS)
+                self._rest()
         self.statistics.end(self._clock())
         self._account_for_not_run()
         tell_pytest(self._session, self._ending)
@@ -121,7 +143,20 @@ class ParallelRun:
         """Have the dispatcher decide on a notice, perform that, and keep what is to be shown."""
         if isinstance(notice, (Heard, Gone)):
             self._show_later(notice.worker, notice)
-        self._perform(self._dispatcher.handle(notice))
+            if isinstance(notice, Heard) and type(notice.event) is BaseTempAsked:
+                self._send_base_temp(notice.worker)
+        actions = self._dispatcher.handle(notice)
+        if actions:
+            self._perform(actions)
+        if self._is_interrupted and isinstance(notice, Heard) and isinstance(notice.event, Started):
+            self._pool.interrupt(notice.worker)  # It began before it could hear of the end.
+
+    def _send_base_temp(self, worker: WorkerId) -> None:
+        try:
+            path = str(pytest_internals.base_temp(self._config) or "")
+        except OSError:
+            path = ""  # The worker's own attempt fails in the same way, in the test that wants it.
+        self._pool.send(worker, BaseTemp(path))
 
     def _show_later(self, worker: WorkerId, shown: _Shown) -> None:
         """Keep what is to be shown, with the node it is about: when its turn comes the slot may have another."""
@@ -143,7 +178,9 @@ class ParallelRun:
                     deadline = self._clock() + seconds
                     self._deadlines[worker] = min(deadline, self._deadlines.get(worker, deadline))
                 case Interrupt(worker):
-                    self._pool.interrupt(worker)
+                    # In one that is being born, or stands still, it would only hit code of ours: that leaves by itself.
+                    if self._dispatcher.running(worker) is not None or worker in self._tearing_down:
+                        self._pool.interrupt(worker)
                 case Kill(worker):
                     self._pool.kill(worker)
                 case ReportCrash() | ReportLoss():
@@ -181,6 +218,12 @@ class ParallelRun:
             del self._deadlines[worker]
         return overdue
 
+    def _rest(self) -> None:
+        """Let workers work while none of them needs us: each message would wake us, and cost one of them its CPU."""
+        seconds = min(self._dispatcher.quiet_seconds() / 2, _REST_SECONDS)
+        if seconds >= _LEAST_REST_SECONDS and not self._to_show:
+            self._sleep(seconds)
+
     # --- Showing -----------------------------------------------------------------------------------------------------
 
     def _show_for(self, seconds: float) -> None:
@@ -193,6 +236,7 @@ class ParallelRun:
                     self._show_event(worker, node, event)
                 case Gone(worker, exit_):
                     self._deadlines.pop(worker, None)
+                    self._tearing_down.discard(worker)
                     self._nodes.down(node, exit_)
                 case Spawn(worker):
                     self._spawn(worker)
@@ -202,8 +246,8 @@ class ParallelRun:
 
     def _show_event(self, worker: WorkerId, node: WorkerNode, event: Event) -> None:
         match event:
-            case Started(item):
-                self._replay.start(item)
+            case Started(item, location):
+                self._replay.start(item, location)
             case Reported(item, data, is_awaiting):
                 self._replay.report(node, item, data)
                 if is_awaiting:
@@ -230,7 +274,9 @@ class ParallelRun:
                 self._ending.broken = self._ending.broken or (what, text)
             case Left(output):
                 node.workeroutput = marshal.loads(output)
-            case _:  # Asked, Troubled, Draining: between worker and dispatcher.
+            case Draining():
+                self._tearing_down.add(worker)
+            case _:  # Asked, Troubled: between worker and dispatcher.
                 pass
 
     def _show_end_of_worker(self, node: WorkerNode, action: ReportCrash | ReportLoss, output: LastOutput) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TypeAlias
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import Command
+from pytest_parpool.model.records import Record, record
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Spawn:
+@record
+class Spawn(Record):
     """Have a process born into this slot.
 
     Attributes:
@@ -22,16 +22,16 @@ class Spawn:
     is_replacement: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Send:
+@record
+class Send(Record):
     """Send a command."""
 
     worker: WorkerId
     command: Command
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AwaitExit:
+@record
+class AwaitExit(Record):
     """From now on the worker has only to tear down and leave: start its shutdown timeout.
 
     Attributes:
@@ -42,22 +42,22 @@ class AwaitExit:
     is_interrupted: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Interrupt:
+@record
+class Interrupt(Record):
     """Have KeyboardInterrupt raised in the worker."""
 
     worker: WorkerId
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kill:
+@record
+class Kill(Record):
     """End the worker's process at once."""
 
     worker: WorkerId
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReportCrash:
+@record
+class ReportCrash(Record):
     """The worker died while it ran this item.
 
     Attributes:
@@ -70,13 +70,14 @@ class ReportCrash:
     is_overdue: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReportLoss:
+@record
+class ReportLoss(Record):
     """The worker died while it ran no item.
 
     Attributes:
         last_item: The item it finished last, or None.
-        is_failure: Whether it was tearing down, so that something of the run is missing.
+        is_failure: Whether it had been told to leave, so that teardowns are missing. One that dies while it is born, or
+            between two items, is replaced, and nothing is missing.
         is_overdue: Whether we killed it because it did not leave in time.
     """
 
@@ -87,8 +88,8 @@ class ReportLoss:
     is_overdue: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReportLimit:
+@record
+class ReportLimit(Record):
     """More workers died than ``--max-worker-restart`` allows; the run stops."""
 
     worker: WorkerId

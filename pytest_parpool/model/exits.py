@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 
+from pytest_parpool.model.records import Record, record
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Exit:
+_SIGKILL = 9  # POSIX; `signal` has it by name on some systems only.
+
+
+@record
+class Exit(Record):
     """The end of a process.
 
     Attributes:
@@ -20,9 +23,9 @@ class Exit:
     why: str = ""
 
     @property
-    def is_clean(self) -> bool:
-        """Whether it left by itself with code 0."""
-        return self.code == 0
+    def may_be_kill(self) -> bool:
+        """Whether SIGKILL ended it, as far as anybody knows."""
+        return self.code is None or self.code == -_SIGKILL
 
     def describe(self) -> str:
         """Return e.g. ``killed by SIGSEGV`` or ``exit code 3``."""

@@ -6,16 +6,16 @@ know what pytest puts into them.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TypeAlias
 
 from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.model.records import Record, record
 
 # --- Commands: controller to worker ---------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Begin:
+@record
+class Begin(Record):
     """The first command: who you are.
 
     Attributes:
@@ -25,35 +25,46 @@ class Begin:
     identity: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Run:
+@record
+class Run(Record):
     """Run these items, in this order, behind what you already hold."""
 
     items: tuple[ItemIndex, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wait:
+@record
+class Wait(Record):
     """There is nothing for you now: tear down all below session scope, then wait for the next command."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Drain:
+@record
+class Drain(Record):
     """The run is over for you: forget what you hold and have not begun, tear everything down, leave."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Proceed:
+@record
+class Proceed(Record):
     """The failed report was looked at, and the run goes on."""
 
 
-Command: TypeAlias = Begin | Run | Wait | Drain | Proceed
+@record
+class BaseTemp(Record):
+    """The run's base directory for temporary files.
+
+    Attributes:
+        path: Its path; empty if there is none.
+    """
+
+    path: str
+
+
+Command: TypeAlias = Begin | Run | Wait | Drain | Proceed | BaseTemp
 
 # --- Events: worker to controller -----------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ready:
+@record
+class Ready(Record):
     """The worker is born and was given its identity.
 
     Attributes:
@@ -66,15 +77,20 @@ class Ready:
     output_fds: tuple[int, int, int]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Started:
-    """The item begins. Sent before anything of it runs."""
+@record
+class Started(Record):
+    """The item begins. Sent before anything of it runs.
+
+    Attributes:
+        location: As ``pytest.Item.location``: file, line from 0, and name; here so that the controller need not look for it.
+    """
 
     item: ItemIndex
+    location: tuple[str, int | None, str]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reported:
+@record
+class Reported(Record):
     """One phase's report.
 
     Attributes:
@@ -88,8 +104,8 @@ class Reported:
     is_awaiting: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finished:
+@record
+class Finished(Record):
     """The item is over, its teardown included.
 
     Attributes:
@@ -100,44 +116,49 @@ class Finished:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Asked:
+@record
+class Asked(Record):
     """The worker holds nothing more and stands still until ``Run``, ``Wait`` or ``Drain`` comes."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Troubled:
+@record
+class Troubled(Record):
     """A phase of the item just raised; its report is being made. Sent only under a stop condition, so that no other
     worker begins a test while a long traceback is being formatted."""
 
     item: ItemIndex
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class WarningSeen:
+@record
+class BaseTempAsked(Record):
+    """A test wants a temporary directory; the worker stands still until ``BaseTemp`` comes."""
+
+
+@record
+class WarningSeen(Record):
     """A warning was recorded. ``warning`` is the adapter's own encoding."""
 
     warning: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StopAsked:
+@record
+class StopAsked(Record):
     """Something in the worker set ``session.shouldstop`` or ``session.shouldfail``."""
 
     reason: str
     is_failure: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExitAsked:
+@record
+class ExitAsked(Record):
     """``pytest.exit()`` was called in the worker."""
 
     reason: str
     returncode: int | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Interrupted:
+@record
+class Interrupted(Record):
     """KeyboardInterrupt reached the worker.
 
     Attributes:
@@ -149,8 +170,8 @@ class Interrupted:
     where: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Broken:
+@record
+class Broken(Record):
     """The worker cannot go on through no fault of a test.
 
     Attributes:
@@ -162,13 +183,13 @@ class Broken:
     text: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Draining:
+@record
+class Draining(Record):
     """The worker has seen ``Drain`` and finished what it ran; what is left is tearing down."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Left:
+@record
+class Left(Record):
     """The last event: everything is torn down.
 
     Attributes:
@@ -190,6 +211,7 @@ Event: TypeAlias = (
     | ExitAsked
     | Interrupted
     | Broken
+    | BaseTempAsked
     | Draining
     | Left
 )

@@ -2,63 +2,63 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TypeAlias
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Event
+from pytest_parpool.model.records import Record, record
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Heard:
+@record
+class Heard(Record):
     """A worker sent an event."""
 
     worker: WorkerId
     event: Event
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gone:
+@record
+class Gone(Record):
     """A worker's process has ended, and everything it sent was read."""
 
     worker: WorkerId
     exit: Exit
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NotBorn:
+@record
+class NotBorn(Record):
     """A process that was asked for was not started, because the run had begun to stop before its turn came."""
 
     worker: WorkerId
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TemplateGone:
+@record
+class TemplateGone(Record):
     """The process that forks workers has ended: there will be no replacements."""
 
     exit: Exit
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
+@record
+class Judged(Record):
     """A failure of this worker was reported, and nobody asked to stop because of it."""
 
     worker: WorkerId
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StopRequested:
+@record
+class StopRequested(Record):
     """Nothing more is to be started. What runs may finish."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InterruptRequested:
+@record
+class InterruptRequested(Record):
     """Ctrl-C or a termination signal: what runs is interrupted too."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Overdue:
+@record
+class Overdue(Record):
     """A worker did not leave within the shutdown timeout."""
 
     worker: WorkerId

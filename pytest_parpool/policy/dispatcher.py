@@ -8,7 +8,10 @@ operation:
 * Work is handed out by need, but never waited for. A worker holds nothing behind an item of unknown or long duration,
   and up to ``HAND_SECONDS`` of items expected to be short, topped up at half, so that it does not run dry.
 * A worker that stands still is answered with items, with ``Wait`` (others may yet give something back to the
-  scheduler), or with ``Drain``. While a failure may still stop the run (``-x``) nobody is given anything.
+  scheduler), or with ``Drain``. While a failure may still stop the run (``-x``) nobody is given anything. It may from
+  ``Troubled``, when it is only suspected, to the report, and from there until it is ``Judged``. A suspicion may end
+  without a report, too: with the item, or with the worker.
+* A dead worker is replaced when its slot is given work again, not before; only that counts as a restart.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import (
     Asked,
+    BaseTempAsked,
     Broken,
     Drain,
     Draining,
@@ -61,7 +65,7 @@ from pytest_parpool.model.notices import (
     StopRequested,
     TemplateGone,
 )
-from pytest_parpool.policy.lifecycle import ALIVE, MOVES, STANDING, WorkerState
+from pytest_parpool.policy.lifecycle import ALIVE, LEAVING, MOVES, RESUMED, STANDING, WorkerState
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 
 HAND_SECONDS = 0.05  # work a worker holds: some 100 times what one question and answer costs on two busy cores
@@ -88,19 +92,22 @@ class Limits:
     is_stop_watched: bool = False
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class _Slot:
     """What is known of one worker slot."""
 
     id: WorkerId
     state: WorkerState = WorkerState.VACANT
+    resumes: WorkerState = WorkerState.BUSY  # what it goes back to from AWAITING
     held: collections.deque[ItemIndex] = dataclasses.field(default_factory=collections.deque)
     running: ItemIndex | None = None
     last_item: ItemIndex | None = None
     given: int = 0
+    enough: int = 0  # Items in hand above which topping up need not be thought of.
     births: int = 0
     is_overdue: bool = False
     is_recycled: bool = False
+    has_died: bool = False
 
 
 class Dispatcher:
@@ -131,8 +138,10 @@ class Dispatcher:
         self._restarts = 0
         self._is_stopping = False
         self._is_template_gone = False
-        # Workers whose failure is still being looked at, under a stop condition. While there are any, nobody begins.
+        # Under a stop condition: workers that may be about to report a failure, and failures that were reported and not
+        # judged yet. While there are any, nobody is told to begin something.
         self._troubled: set[WorkerId] = set()
+        self._unjudged = 0
 
     # --- What others may ask -----------------------------------------------------------------------------------------
 
@@ -150,6 +159,16 @@ class Dispatcher:
     def is_template_gone(self) -> bool:
         """Whether replacements cannot be born any more."""
         return self._is_template_gone
+
+    def quiet_seconds(self) -> float:
+        """Return for how long probably no worker will ask for anything, as each has enough in hand; 0 if one may."""
+        supplies: list[float] = []
+        for slot in self._slots.values():
+            if slot.state is WorkerState.BUSY and slot.held:
+                supplies.append(self._supply(slot) or 0.0)
+            elif self._is_alive(slot):
+                return 0.0
+        return min(supplies, default=0.0)
 
     def not_run(self) -> tuple[ItemIndex, ...]:
         """Return the items nobody began, in plan order. Complete once the run ``is_over``."""
@@ -192,8 +211,8 @@ class Dispatcher:
                 return self._interrupt()
             case Overdue(worker):
                 slot = self._slots[worker]
-                if not self._is_alive(slot):
-                    return []
+                if slot.state not in LEAVING:
+                    return []  # The one that was overdue is gone; the timeout ran out before its end was told.
                 slot.is_overdue = True
                 return [Kill(worker)]
             case TemplateGone():
@@ -203,7 +222,7 @@ class Dispatcher:
 
     def _hear(self, slot: _Slot, event: Event) -> list[Action]:
         match event:
-            case Started(item):
+            case Started(item, _):
                 return self._begin(slot, item)
             case Reported():
                 return self._look_at_report(slot, event)
@@ -219,6 +238,8 @@ class Dispatcher:
                     self._move(slot, WorkerState.ASKING)
                 return self._answer(slot)
             case Asked():
+                if slot.state is WorkerState.AWAITING:
+                    raise DispatchError(f"{slot.id} asked for work, but stands still with a failed report")
                 if slot.state is WorkerState.BUSY and not slot.held:
                     self._move(slot, WorkerState.ASKING)
                 # Else the answer is already under way: items or a drain were sent while the question travelled.
@@ -230,22 +251,26 @@ class Dispatcher:
                 self._move(slot, WorkerState.LEFT)
                 return []
             case Draining():
+                if slot.state is not WorkerState.DRAINING:
+                    # It left its loop unasked. The command comes late, but a failing teardown would wait for it.
+                    return self._drain(slot)
                 return [AwaitExit(slot.id, is_interrupted=False)]
             case Broken() | ExitAsked():
-                # What it ran ended there; it goes on by itself to tear down and leave.
-                slot.running = None
+                self._break_off(slot)
                 return self._stop()
             case Interrupted():
-                # It goes on by itself to tear down and leave.
-                slot.running = None
-                slot.last_item = event.item if event.item is not None else slot.last_item
-                if slot.state is not WorkerState.DRAINING:
-                    self._move(slot, WorkerState.DRAINING)
-                return [AwaitExit(slot.id, is_interrupted=True), *self._stop()]
+                self._break_off(slot)
+                # The stop drains this worker like any other: a failing teardown would wait for that.
+                return [*self._stop(), AwaitExit(slot.id, is_interrupted=True)]
             case StopAsked():
                 return self._stop()
-            case WarningSeen():
+            case WarningSeen() | BaseTempAsked():
                 return []
+
+    def _break_off(self, slot: _Slot) -> None:
+        """Note that what the worker ran ended where it was; it goes on by itself to tear down and leave."""
+        if slot.running is not None:
+            slot.last_item, slot.running = slot.running, None
 
     # --- Work for one worker -----------------------------------------------------------------------------------------
 
@@ -254,7 +279,7 @@ class Dispatcher:
             raise DispatchError(f"{slot.id} began item {item}, but was given {list(slot.held)[:3]}")
         slot.held.popleft()
         slot.running = item
-        if slot.state is not WorkerState.BUSY or self._is_stopping or self._troubled:
+        if slot.state is not WorkerState.BUSY or self._is_stopping:
             return []
         hand = self._top_up(slot)
         return [Send(slot.id, Run(hand))] if hand else []
@@ -265,7 +290,7 @@ class Dispatcher:
             return []
         if self._is_stopping or self._is_worn_out(slot):
             return self._drain(slot)
-        if self._troubled:
+        if self._is_held_back(slot):
             return []
         first = self._scheduler.peek(slot.id)
         if first is None:
@@ -280,29 +305,35 @@ class Dispatcher:
         return [Send(slot.id, Run((first, *self._top_up(slot))))]
 
     def _top_up(self, slot: _Slot) -> tuple[ItemIndex, ...]:
-        """Take more items for a worker's hand, as far as they are expected to be short, and return them."""
-        if self._limits.is_stop_watched:
+        """Take more items for a worker's hand, as far as they are expected to be short, and return them.
+
+        An item of unknown or long duration may come into a hand, but only as the last one.
+        """
+        if self._limits.is_stop_watched or len(slot.held) > slot.enough:
             return ()
-        ahead = [slot.running] if slot.running is not None else []
+        seconds = self._supply(slot)
+        hand: list[ItemIndex] = []
+        while seconds is not None and seconds < HAND_SECONDS and not self._is_worn_out(slot):
+            if self._limits.hand is not None and len(slot.held) >= self._limits.hand:
+                break
+            if self._scheduler.peek(slot.id) is None:
+                break
+            item = self._give(slot)
+            hand.append(item)
+            expected = self._expected(item)
+            seconds = seconds + expected if expected is not None else None
+        slot.enough = len(slot.held) // 2
+        return tuple(hand)
+
+    def _supply(self, slot: _Slot) -> float | None:
+        """Return how long a worker will be busy with what it runs and holds, or None if nobody knows."""
         seconds = 0.0
-        for item in (*ahead, *slot.held):
+        for item in slot.held if slot.running is None else (slot.running, *slot.held):
             expected = self._expected(item)
             if expected is None:
-                return ()
+                return None
             seconds += expected
-        if seconds > HAND_SECONDS / 2:
-            return ()
-        hand: list[ItemIndex] = []
-        while not self._is_worn_out(slot) and (self._limits.hand is None or len(slot.held) < self._limits.hand):
-            item_or_none = self._scheduler.peek(slot.id)
-            if item_or_none is None:
-                break
-            expected = self._expected(item_or_none)
-            if expected is None or seconds + expected > HAND_SECONDS:
-                break
-            seconds += expected
-            hand.append(self._give(slot))
-        return tuple(hand)
+        return seconds
 
     def _give(self, slot: _Slot) -> ItemIndex:
         item = self._scheduler.take(slot.id)
@@ -323,20 +354,31 @@ class Dispatcher:
 
     # --- Failures under a stop condition -----------------------------------------------------------------------------
 
+    def _is_held_back(self, slot: _Slot) -> bool:
+        """Whether a worker that asks must wait for a failure to be looked at.
+
+        A worker that is itself suspected is answered: plugins that rerun tests let an item's teardown, which asks, come
+        before its reports. What it is given it cannot begin before those are out.
+        """
+        return self._unjudged > 0 or (bool(self._troubled) and slot.id not in self._troubled)
+
     def _look_at_report(self, slot: _Slot, event: Reported) -> list[Action]:
         if not event.is_awaiting:
             return self._clear_trouble(slot)
-        self._troubled.add(slot.id)
-        if slot.state is WorkerState.BUSY:
+        self._troubled.discard(slot.id)
+        self._unjudged += 1
+        if slot.state in RESUMED:
+            slot.resumes = slot.state
             self._move(slot, WorkerState.AWAITING)
         return []
 
     def _go_on(self, slot: _Slot) -> list[Action]:
-        actions: list[Action] = []
-        if slot.state is WorkerState.AWAITING:
-            self._move(slot, WorkerState.BUSY)
-            actions.append(Send(slot.id, Proceed()))
-        return actions + self._clear_trouble(slot)
+        # A crash is judged, too, where nobody counts; and a stop has forgotten the count.
+        self._unjudged = max(0, self._unjudged - 1)
+        if slot.state is not WorkerState.AWAITING:
+            return self._reconsider()
+        self._move(slot, slot.resumes)
+        return [Send(slot.id, Proceed()), *self._reconsider()]
 
     def _clear_trouble(self, slot: _Slot) -> list[Action]:
         if slot.id not in self._troubled:
@@ -349,11 +391,13 @@ class Dispatcher:
     def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
         if not self._is_alive(slot):
             raise DispatchError(f"{slot.id} ended, but had no process")
-        state, running, last_item, is_overdue = slot.state, slot.running, slot.last_item, slot.is_overdue
+        state, running, last_item = slot.state, slot.running, slot.last_item
+        # One that was to be killed for being late may have ended by itself in that moment.
+        is_overdue = slot.is_overdue and exit_.may_be_kill
         self._troubled.discard(slot.id)
         slot.running = slot.last_item = None
         slot.is_overdue = False
-        slot.given = 0
+        slot.given = slot.enough = 0
         if slot.held and not self._is_stopping:
             self._scheduler.requeue(tuple(slot.held), slot.id)
             slot.held.clear()
@@ -362,41 +406,44 @@ class Dispatcher:
         if running is not None and died:
             actions.append(ReportCrash(slot.id, running, exit_, is_overdue))
             if self._limits.is_stop_watched:
-                self._troubled.add(slot.id)  # until the crash was reported and judged
+                self._unjudged += 1
         elif died:
-            is_failure = state in (WorkerState.DRAINING, WorkerState.STARTING)
+            is_failure = state is WorkerState.DRAINING
             actions.append(ReportLoss(slot.id, last_item, exit_, is_failure=is_failure, is_overdue=is_overdue))
         is_replaced = died or slot.is_recycled
         slot.is_recycled = False
+        slot.has_died = died and not is_overdue
         self._move(slot, WorkerState.VACANT if is_replaced else WorkerState.RETIRED)
-        if died and not is_overdue and not self._is_stopping:
-            self._restarts += 1
-            if self._restarts > self._limits.restarts:
-                return [*actions, ReportLimit(slot.id, self._limits.restarts), *self._stop()]
         return actions + self._reconsider()
 
     def _would_spawn(self) -> bool:
-        if self._is_stopping or self._is_template_gone:
-            return False
-        return any(
-            slot.state is WorkerState.VACANT and not self._scheduler.is_exhausted(slot.id)
-            for slot in self._slots.values()
-        )
+        return not self._is_stopping and not self._is_template_gone and any(map(self._is_missed, self._slots.values()))
+
+    def _is_missed(self, slot: _Slot) -> bool:
+        """Whether a slot has work and nobody to do it."""
+        return slot.state is WorkerState.VACANT and not self._scheduler.is_exhausted(slot.id)
 
     def _reconsider(self) -> list[Action]:
         """Answer whoever stands still, and have workers born for slots that have work and nobody to do it."""
+        may_spawn = not (self._is_stopping or self._is_template_gone or self._troubled or self._unjudged)
+        if may_spawn:
+            lost = [slot.id for slot in self._slots.values() if slot.has_died and self._is_missed(slot)]
+            if self._restarts + len(lost) > self._limits.restarts:
+                return [ReportLimit(lost[-1], self._limits.restarts), *self._stop()]
         actions: list[Action] = []
         for slot in self._slots.values():
             if slot.state in STANDING:
                 actions += self._answer(slot)
-            elif slot.state is WorkerState.VACANT:
-                if self._is_stopping or self._is_template_gone or self._troubled:
-                    continue
-                if not self._scheduler.is_exhausted(slot.id):
-                    self._move(slot, WorkerState.STARTING)
-                    slot.births += 1
-                    actions.append(Spawn(slot.id, is_replacement=slot.births > 1))
+            elif may_spawn and self._is_missed(slot):
+                actions.append(self._bear(slot))
         return actions
+
+    def _bear(self, slot: _Slot) -> Spawn:
+        self._restarts += slot.has_died
+        slot.has_died = False
+        self._move(slot, WorkerState.STARTING)
+        slot.births += 1
+        return Spawn(slot.id, is_replacement=slot.births > 1)
 
     # --- The end of the run ------------------------------------------------------------------------------------------
 
@@ -405,6 +452,7 @@ class Dispatcher:
             return []
         self._is_stopping = True
         self._troubled.clear()
+        self._unjudged = 0
         actions: list[Action] = []
         for slot in self._slots.values():
             if slot.state in STANDING or slot.state is WorkerState.AWAITING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 
 from pytest_parpool.model.messages import Command, Event
 from pytest_parpool.runtime.codec import decode_events, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.sockets import MSG_PEEK, RawSocket
 
 _READ_BYTES = 1 << 18
 # One worker's flood must not keep the others waiting: at most so much is read from it in one go.
@@ -17,7 +17,7 @@ _FAIR_SHARE_BYTES = 1 << 22
 class Channel:
     """Owns its end of the socket; ``close`` it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: RawSocket) -> None:
         sock.setblocking(False)
         self._socket = sock
         self._reader = FrameReader()
@@ -94,6 +94,6 @@ class Channel:
 
     def _is_readable(self) -> bool:
         try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
+            return bool(self._socket.recv(1, MSG_PEEK))
         except OSError:
             return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import marshal
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,7 @@ _COMMANDS: tuple[type[Command], ...] = (
     messages.Wait,
     messages.Drain,
     messages.Proceed,
+    messages.BaseTemp,
 )
 _EVENTS: tuple[type[Event], ...] = (
     messages.Ready,
@@ -40,6 +42,7 @@ _EVENTS: tuple[type[Event], ...] = (
     messages.ExitAsked,
     messages.Interrupted,
     messages.Broken,
+    messages.BaseTempAsked,
     messages.Draining,
     messages.Left,
 )
@@ -47,7 +50,10 @@ _EVENTS: tuple[type[Event], ...] = (
 
 def _flattener(tag: int, kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
     names = [field.name for field in dataclasses.fields(kind)]
-    return lambda message: (tag, *[getattr(message, name) for name in names])
+    if len(names) < 2:
+        return lambda message: (tag, *[getattr(message, name) for name in names])
+    get_all = operator.attrgetter(*names)
+    return lambda message: (tag, *get_all(message))
 
 
 _FLATTEN: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {

@@ -2,13 +2,17 @@
 
 Theory of operation. Tests do to a process whatever they like, so this end trusts little:
 
-* The functions of the operating system are bound at import: tests mock ``os.write``.
+* The functions of the operating system are bound at import: tests mock ``os.write``. They are attributes of a class,
+  because a fake file system (pyfakefs) looks through the globals of all modules and replaces them there too.
 * A test may close every file descriptor, and open its own under our number: before each use the descriptor is compared
   with what it was at birth (device and inode of the socket), else ``LinkLostError``.
 * A signal handler may raise between any two bytecodes, so after ``n = os.write(...)`` the count may never reach ``n``.
   ``list.extend(map(os.write, ...))`` stores it in C, where no handler runs. What was read and what is to be sent live in
   one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
-* A child that a test forks shares the connection; whoever sends asks ``is_own_process`` first.
+* What a handler raises may be an ``OSError`` (``TimeoutError`` is one) and must not be taken for the end of the
+  connection. A failed system call has no Python frame of its own in the traceback, a handler has.
+* A child that a test forks shares the connection; whoever sends asks ``is_own_process`` first. One that nobody asked
+  finds the connection lost here: two that talk over one stream would spoil it.
 """
 
 from __future__ import annotations
@@ -18,14 +22,20 @@ import os
 import select
 
 from pytest_parpool.model.ids import ItemIndex
-from pytest_parpool.model.messages import Begin, Drain, Event, Proceed, Run, Wait
+from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Proceed, Run, Wait
+from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 
-_read = os.read
-_write = os.write
-_fstat = os.fstat
-_getpid = os.getpid
+
+class _System:
+    """The operating system's own functions, whatever a test has put in their place."""
+
+    read = staticmethod(os.read)
+    write = staticmethod(os.write)
+    fstat = staticmethod(os.fstat)
+    getpid = staticmethod(os.getpid)
+
 
 _READ_BYTES = 65536
 
@@ -34,8 +44,8 @@ class LinkLostError(Exception):
     """The connection is not there any more: the test closed it, or the controller is gone."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Inbox:
+@record
+class Inbox(Record):
     """All that was ever commanded, summed up.
 
     Attributes:
@@ -44,6 +54,7 @@ class Inbox:
         waits: How many times ``Wait`` came.
         proceeds: How many times ``Proceed`` came.
         is_drained: Whether ``Drain`` came.
+        base_temp: What ``BaseTemp`` brought, or None before it came.
     """
 
     items: int = 0
@@ -51,17 +62,18 @@ class Inbox:
     waits: int = 0
     proceeds: int = 0
     is_drained: bool = False
+    base_temp: str | None = None
 
 
-@dataclasses.dataclass(slots=True)
-class _Incoming:
+@record
+class _Incoming(Record):
     inbox: Inbox
     reader: FrameReader
     chunks: list[bytes]
 
 
-@dataclasses.dataclass(slots=True)
-class _Outgoing:
+@record
+class _Outgoing(Record):
     posted: list[Event]
     data: bytes
     written: list[int]
@@ -76,8 +88,8 @@ class WorkerLink:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._pid = _getpid()
-        status = _fstat(fd)
+        self._pid = _System.getpid()
+        status = _System.fstat(fd)
         self._identity = (status.st_dev, status.st_ino)
         self._incoming = _Incoming(Inbox(), FrameReader(), [])
         self._outgoing = _Outgoing([], b"", [])
@@ -99,13 +111,17 @@ class WorkerLink:
     @property
     def is_own_process(self) -> bool:
         """Whether this process is the worker, not a child that a test forked."""
-        return _getpid() == self._pid
+        return _System.getpid() == self._pid
 
     def is_connected(self) -> bool:
-        """Whether the descriptor is still the socket it was at birth."""
+        """Whether this is the worker, and the descriptor is still the socket it was at birth."""
+        if not self.is_own_process:
+            return False
         try:
-            status = _fstat(self._fd)
-        except OSError:
+            status = _System.fstat(self._fd)
+        except OSError as error:
+            if not _is_of_system_call(error):
+                raise
             return False
         return (status.st_dev, status.st_ino) == self._identity
 
@@ -134,8 +150,10 @@ class WorkerLink:
             if not self.is_connected():
                 raise LinkLostError
             try:
-                outgoing.written.extend(map(_write, (self._fd,), (view[sent:],)))
+                outgoing.written.extend(map(_System.write, (self._fd,), (view[sent:],)))
             except OSError as error:
+                if not _is_of_system_call(error):
+                    raise
                 raise LinkLostError from error
         self._outgoing = _Outgoing([], b"", [])
 
@@ -147,13 +165,16 @@ class WorkerLink:
         Raises:
             LinkLostError: If the connection is gone.
         """
-        if not self.is_connected():
-            raise LinkLostError
         incoming = self._incoming
-        try:
-            incoming.chunks.extend(map(_read, (self._fd,), (_READ_BYTES,)))
-        except OSError as error:
-            raise LinkLostError from error
+        if not incoming.chunks:  # Else a call was cut off behind its read, and what it read comes first.
+            if not self.is_connected():
+                raise LinkLostError
+            try:
+                incoming.chunks.extend(map(_System.read, (self._fd,), (_READ_BYTES,)))
+            except OSError as error:
+                if not _is_of_system_call(error):
+                    raise
+                raise LinkLostError from error
         if not incoming.chunks[-1]:
             raise LinkLostError
         reader = FrameReader(incoming.reader.rest() + b"".join(incoming.chunks))
@@ -173,6 +194,8 @@ class WorkerLink:
                         inbox = dataclasses.replace(inbox, is_drained=True)
                     case Begin(identity):
                         inbox = dataclasses.replace(inbox, identity=identity)
+                    case BaseTemp(path):
+                        inbox = dataclasses.replace(inbox, base_temp=path)
         self._incoming = _Incoming(inbox, reader, [])
 
     def receive_nowait(self) -> None:
@@ -181,5 +204,10 @@ class WorkerLink:
         Raises:
             LinkLostError: If the connection is gone.
         """
-        while self._poll.poll(0):
+        while self._incoming.chunks or self._poll.poll(0):
             self.receive()
+
+
+def _is_of_system_call(error: OSError) -> bool:
+    """Whether the call itself failed, in the frame that catches it, and not a signal handler inside of it."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

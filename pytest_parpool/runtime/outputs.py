@@ -6,15 +6,16 @@ worker stands still after its birth, and reads them if it dies.
 
 from __future__ import annotations
 
-import dataclasses
 import os
+
+from pytest_parpool.model.records import Record, record
 
 # The end of an output says why it died; a report of gigabytes helps nobody.
 _TAIL_BYTES = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class LastOutput:
+@record
+class LastOutput(Record):
     """What a dead worker had written since its last report.
 
     Attributes:

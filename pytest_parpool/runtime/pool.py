@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId, worker_ids
@@ -27,7 +25,11 @@ from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
 from pytest_parpool.runtime.report_queue import ReportQueue
+from pytest_parpool.runtime.sockets import stream_pair
 from pytest_parpool.runtime.template import Born, Ended, Template, Unborn
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext
 
 # How long a killed process may take to be reaped before we stop waiting; only a kernel in trouble needs it.
 _REAP_SECONDS = 10.0
@@ -42,16 +44,15 @@ class WorkerPool:
         initializer: Called in each new worker before its first task, or None.
         initargs: Its arguments.
         maxtasksperchild: Tasks after which a worker is replaced, or None for never. Kept by whoever hands out tasks.
-        context: A ``multiprocessing`` context, by default that of ``fork``. Never the default one: that is the user's.
+        context: A ``multiprocessing`` context whose start method is ``fork``, or None for "as it needs" (see ``forking``).
+            Never multiprocessing's default one: that is the user's.
     """
 
     processes: int
     initializer: Callable[..., object] | None = None
     initargs: Sequence[Any] = ()
     maxtasksperchild: int | None = None
-    context: multiprocessing.context.ForkContext = dataclasses.field(
-        default_factory=lambda: multiprocessing.get_context("fork")
-    )
+    context: ForkContext | None = None
 
     def __post_init__(self) -> None:
         if self.processes < 1:
@@ -81,7 +82,7 @@ class WorkerPool:
         return RunningPool(self, main)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class _Process:
     """One slot's process, from the request until its end was told."""
 
@@ -127,7 +128,7 @@ class RunningPool:
         If that is not possible its end comes out of ``wait``, like that of any other.
         """
         assert worker not in self._processes, worker
-        ours, theirs = socket.socketpair()
+        ours, theirs = stream_pair()
         channel = Channel(ours)
         self._processes[worker] = _Process(channel)
         self._last_outputs.pop(worker, None)
@@ -203,6 +204,7 @@ class RunningPool:
                 source.send_pending()
                 notices += self._hear(worker, source.receive())
                 self.queue.update(source, worker)
+                notices += self._end_of_orphan(worker)
         for source, worker in ready:
             if isinstance(source, Template):
                 notices += self._hear_template()
@@ -244,7 +246,20 @@ class RunningPool:
                     self.queue.watch_fd(process.pidfd, worker)
                 elif process.pid is None:
                     notices += self._end_all_read(worker, Exit(None))
+                else:
+                    notices += self._end_of_orphan(worker)
         return notices
+
+    def _end_of_orphan(self, worker: WorkerId) -> list[Heard | Gone | TemplateGone]:
+        """Tell of the end of a worker whose channel has ended, where nothing better than that can be had.
+
+        That is without a template and without pidfds. While a child holds the other end the channel does not end, and
+        we wait for it.
+        """
+        process = self._processes.get(worker)
+        if process is None or process.pidfd >= 0 or not (self._template.is_ended and process.channel.is_ended):
+            return []
+        return self._end_all_read(worker, Exit(None))
 
     def _end_all_read(self, worker: WorkerId, exit_: Exit) -> list[Heard | Gone | TemplateGone]:
         """Read a dead worker's channel to its end, then tell of its end."""

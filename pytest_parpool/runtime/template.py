@@ -15,23 +15,26 @@ socket that keeps message borders, each message marshalled, file descriptors att
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import marshal
-import multiprocessing
-import multiprocessing.process
 import os
 import select
 import signal
-import socket
 import sys
-import warnings
+import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.forking import Child, fork
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext
 
 WorkerMain: TypeAlias = Callable[[WorkerLink, WorkerId], None]
 """What a worker does: called in it, with its connection and its slot; leaves by returning."""
@@ -40,10 +43,14 @@ _MESSAGE_BYTES = 65536
 _MESSAGE_FDS = 4
 # Without pidfds (before Linux 5.3, elsewhere) the template looks after its children at this pace.
 _REAP_SECONDS = 0.02
+# How often the controller asks for the exit code of a template that is ending.
+_EXIT_POLL_SECONDS = 0.0005
+# How long a killed template may take to be gone; only a kernel in trouble needs it.
+_KILL_SECONDS = 10.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Born:
+@record
+class Born(Record):
     """A worker was forked. ``pidfd`` is -1 where there is no such thing; the receiver owns it."""
 
     worker: WorkerId
@@ -51,16 +58,16 @@ class Born:
     pidfd: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Unborn:
+@record
+class Unborn(Record):
     """A worker could not be forked."""
 
     worker: WorkerId
     why: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ended:
+@record
+class Ended(Record):
     """A worker was reaped."""
 
     worker: WorkerId
@@ -74,21 +81,16 @@ class Template:
     """The controller's handle of the template process. A context manager: at its end the process is gone.
 
     Args:
-        context: A ``multiprocessing`` context whose start method is ``fork``.
+        context: As in ``forking.fork``.
         main: What each worker does.
         lifeline: The workers, and the template, are tied to it.
     """
 
-    def __init__(self, context: multiprocessing.context.ForkContext, main: WorkerMain, lifeline: Lifeline) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline) -> None:
+        ours, theirs = packet_pair()
         self._socket = ours
-        self._process = context.Process(
-            target=_serve, args=(theirs, ours, context, main, lifeline), name="parpool-template", daemon=False
-        )
-        with warnings.catch_warnings():
-            # The threads that are known to be here were looked at; see compat/native_threads.py.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._process.start()
+        serve = functools.partial(_serve, theirs, ours, context, main, lifeline)
+        self._child = fork(serve, name="parpool-template", context=context)
         theirs.close()
         ours.setblocking(False)
         self.is_ended = False
@@ -100,24 +102,25 @@ class Template:
     @property
     def pid(self) -> int:
         """The template's process id."""
-        assert self._process.pid is not None
-        return self._process.pid
+        return self._child.pid
 
-    def spawn(self, worker: WorkerId, end: socket.socket) -> None:
+    def spawn(self, worker: WorkerId, end: RawSocket) -> None:
         """Ask for a worker that owns ``end``; the caller's copy is closed.
 
         Raises:
             OSError: If the template is gone, or does not read what it is sent.
         """
-        with end:
-            socket.send_fds(self._socket, [marshal.dumps(("spawn", str(worker)))], [end.fileno()])
+        try:
+            send_with_fds(self._socket, marshal.dumps(("spawn", str(worker))), [end.fileno()])
+        finally:
+            end.close()
 
     def receive(self) -> list[Word]:
         """Return what the template has said. Sets ``is_ended`` when it has gone."""
         words: list[Word] = []
         while not self.is_ended:
             try:
-                data, fds, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, _MESSAGE_FDS)
+                data, fds = receive_with_fds(self._socket, _MESSAGE_BYTES, _MESSAGE_FDS)
             except BlockingIOError:
                 break
             except OSError:
@@ -136,26 +139,28 @@ class Template:
 
     def wait_exit(self, timeout_seconds: float) -> Exit:
         """Return how the template ended, after waiting for it; its code is None if it has not."""
-        self._process.join(timeout_seconds)
-        return Exit(self._process.exitcode)
+        # The end of the socket comes a moment before that of the process.
+        deadline = time.monotonic() + timeout_seconds
+        while (code := self._child.poll()) is None and time.monotonic() < deadline:
+            time.sleep(_EXIT_POLL_SECONDS)
+        return Exit(code)
 
     def close(self) -> None:
         """End the template, and wait for its exit. Its workers are not touched."""
         self._socket.close()
-        if self._process.is_alive():
+        if self._child.poll() is None:
             # It holds nothing that would have to be put in order; a stopped one would not see the end of its socket.
-            self._process.kill()
-        self._process.join()
-        self._process.close()
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait_exit(_KILL_SECONDS)
 
 
 # --- In the template's process ----------------------------------------------------------------------------------------
 
 
 def _serve(
-    control: socket.socket,
-    controllers_end: socket.socket,
-    context: multiprocessing.context.ForkContext,
+    control: RawSocket,
+    controllers_end: RawSocket,
+    context: ForkContext | None,
     main: WorkerMain,
     lifeline: Lifeline,
 ) -> None:
@@ -163,7 +168,7 @@ def _serve(
     controllers_end.close()
     with contextlib.suppress(OSError):  # A session leader already: started as one, which is what is wanted.
         os.setsid()
-    children: dict[WorkerId, multiprocessing.process.BaseProcess] = {}
+    children: dict[WorkerId, Child] = {}
     pidfds: dict[int, WorkerId] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -173,49 +178,40 @@ def _serve(
         _reap(control, children, pidfds, poll)
         if control.fileno() not in ready:
             continue
-        data, fds, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
+        data, fds = receive_with_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
         if not data:
             os._exit(0)
         _, name = marshal.loads(data)
         worker = WorkerId(name)
-        process = context.Process(
-            target=_become_worker,
-            args=(main, worker, fds[0], control, lifeline, tuple(pidfds)),
-            # Tests compare the current process's name with this one.
-            name="MainProcess",
-            daemon=False,
-        )
+        become = functools.partial(_become_worker, main, worker, fds[0], control, lifeline, tuple(pidfds))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
+            # Tests compare the current process's name with this one.
+            child = fork(become, name="MainProcess", context=context)
         except OSError as error:
-            os.close(fds[0])
             _say(control, ("unborn", name, f"{type(error).__name__}: {error}"), [])
             continue
-        os.close(fds[0])
-        children[worker] = process
-        assert process.pid is not None
-        pidfd = _open_pidfd(process.pid)
+        finally:
+            os.close(fds[0])
+        children[worker] = child
+        pidfd = _open_pidfd(child.pid)
         if pidfd >= 0:
             pidfds[pidfd] = worker
             poll.register(pidfd, select.POLLIN)
-        _say(control, ("born", name, process.pid), [pidfd] if pidfd >= 0 else [])
+        _say(control, ("born", name, child.pid), [pidfd] if pidfd >= 0 else [])
 
 
 def _reap(
-    control: socket.socket,
-    children: dict[WorkerId, multiprocessing.process.BaseProcess],
+    control: RawSocket,
+    children: dict[WorkerId, Child],
     pidfds: dict[int, WorkerId],
     poll: select.poll,
 ) -> None:
     """Say of each child that has ended how it did, once."""
-    for worker, process in list(children.items()):
-        code = process.exitcode  # asks waitpid(2)
+    for worker, child in list(children.items()):
+        code = child.poll()
         if code is None:
             continue
         del children[worker]
-        process.close()
         for pidfd in [fd for fd, owner in pidfds.items() if owner == worker]:
             poll.unregister(pidfd)
             os.close(pidfd)
@@ -223,9 +219,9 @@ def _reap(
         _say(control, ("ended", str(worker), code), [])
 
 
-def _say(control: socket.socket, word: tuple[str, str, int | str], fds: list[int]) -> None:
+def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -> None:
     try:
-        socket.send_fds(control, [marshal.dumps(word)], fds)
+        send_with_fds(control, marshal.dumps(word), fds)
     except OSError:
         os._exit(0)  # The controller is gone; the lifeline has ended the workers.
 
@@ -246,7 +242,7 @@ def _become_worker(
     main: WorkerMain,
     worker: WorkerId,
     channel_fd: int,
-    control: socket.socket,
+    control: RawSocket,
     lifeline: Lifeline,
     pidfds: tuple[int, ...],
 ) -> None:
@@ -261,7 +257,12 @@ def _become_worker(
     for fd in pidfds:
         os.close(fd)
     link = WorkerLink(channel_fd)
-    main(link, worker)
+    leave = os._exit
+    try:
+        main(link, worker)
+    finally:
+        # What is around us leaves by it; if a test has left a mock there, this process would become a second template.
+        setattr(os, "_exit", leave)  # noqa: B010  -- an assignment is refused by the type checker
     if link.is_connected():
         # A test that closed our descriptors may have its own under the same numbers.
         with contextlib.suppress(OSError):

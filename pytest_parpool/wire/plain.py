@@ -10,7 +10,8 @@ _dumps = marshal.dumps
 
 # Deeper than any report is, far from what marshal refuses (2,000) and from the recursion limit.
 _DEEPEST = 200
-_LEAVES = (type(None), bool, int, float, complex, str, bytes)
+_LEAVES = frozenset({type(None), bool, int, float, complex, str, bytes})
+_BASES = (int, float, complex, str, bytes)
 
 
 def dumps(value: Any) -> tuple[bytes, tuple[str, ...]]:
@@ -22,35 +23,108 @@ def dumps(value: Any) -> tuple[bytes, tuple[str, ...]]:
     Returns:
         The bytes, and one text such as ``user_properties[0][1] (Decimal)`` per value that lost its type.
     """
-    try:
-        return _dumps(value), ()
-    except ValueError:
-        places: list[str] = []
-        return _dumps(_plain(value, "", 0, places)), tuple(places)
+    if _is_plain(value, set()):
+        try:
+            return _dumps(value), ()
+        except ValueError:  # It is nested too deeply.
+            pass
+    walk = _Walk()
+    return _dumps(walk.plain(value, "", 0)), tuple(walk.places)
 
 
-def _plain(value: Any, place: str, depth: int, places: list[str]) -> Any:
+def _is_plain(value: Any, seen: set[int]) -> bool:
+    """Whether marshal would write nothing but what is there: it turns arrays, and NumPy's numbers, into ``bytes``."""
     kind = type(value)
-    if kind in _LEAVES:
-        return value
-    if depth < _DEEPEST:
-        if isinstance(value, dict):
-            return {
-                _plain(key, f"{place} key", depth + 1, places): _plain(item, f"{place}.{key}", depth + 1, places)
-                for key, item in value.items()
-            }
-        if isinstance(value, (list, tuple)):
-            items = [_plain(item, f"{place}[{number}]", depth + 1, places) for number, item in enumerate(value)]
-            return items if isinstance(value, list) else tuple(items)
-        if isinstance(value, (set, frozenset)):
-            return kind.__mro__[-2](_plain(item, f"{place} member", depth + 1, places) for item in value)
-    for base in (bool, int, float, complex, str, bytes):
-        if isinstance(value, base):
-            return _base_value(base, value)
-    places.append(f"{place.lstrip('.') or 'value'} ({kind.__name__})")
-    if isinstance(value, os.PathLike):
-        return _text(value, os.fspath)
-    return _text(value, repr)
+    members = value
+    if kind is dict:
+        if not _LEAVES.issuperset(map(type, value)):
+            return False
+        members = value.values()
+    elif kind is not list and kind is not tuple:
+        return kind in _LEAVES
+    if id(value) in seen:
+        return True
+    if len(seen) >= _DEEPEST:
+        return False  # Perhaps too deep for this function; the walk will see.
+    seen.add(id(value))
+    for member in members:  # A loop: this runs for every report, and `all` takes twice as long.
+        if type(member) not in _LEAVES and not _is_plain(member, seen):
+            return False
+    return True
+
+
+class _Walk:
+    """One walk through a value.
+
+    Asks for the types of values only, never for what they say of themselves: a proxy's ``__class__`` may be another's,
+    or raise.
+
+    Attributes:
+        places: See ``dumps``.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+        # Containers by identity, with what became of them; None while that is being found out. The container is kept
+        # with it, so that its identity stays its own.
+        self._done: dict[int, tuple[Any, Any]] = {}
+
+    def plain(self, value: Any, place: str, depth: int) -> Any:
+        """Return a value that is as much like ``value`` as marshal allows."""
+        kind = type(value)
+        if kind in _LEAVES:
+            return value
+        if issubclass(kind, (dict, list, tuple, set, frozenset)) and depth < _DEEPEST:
+            known = self._done.get(id(value))
+            if known is None:
+                self._done[id(value)] = (value, None)
+                known = self._done[id(value)] = (value, self._container(value, place, depth + 1))
+            if known[1] is not None:
+                return known[1]
+        for base in _BASES:
+            if issubclass(kind, base):
+                return _base_value(base, value)
+        return self._text(value, place)
+
+    def _container(self, value: Any, place: str, depth: int) -> Any:
+        kind = type(value)
+        try:
+            if issubclass(kind, dict):
+                return {
+                    self._hashable(key, f"{place} key", depth): self.plain(item, f"{place}.{_label(key)}", depth)
+                    for key, item in value.items()
+                }
+            if issubclass(kind, (list, tuple)):
+                items = [self.plain(item, f"{place}[{number}]", depth) for number, item in enumerate(value)]
+                return items if issubclass(kind, list) else tuple(items)
+            members = [self._hashable(item, f"{place} member", depth) for item in value]
+            return set(members) if issubclass(kind, set) else frozenset(members)
+        except Exception:  # noqa: BLE001 - the class is a user's, and so is what its iteration raises
+            return self._text(value, place)
+
+    def _hashable(self, value: Any, place: str, depth: int) -> Any:
+        """Return a plain value for a place that takes no list: a user's list may have a hash, a plain one has not."""
+        plain = self.plain(value, place, depth)
+        try:
+            hash(plain)
+        except TypeError:
+            return self._text(value, place)
+        return plain
+
+    def _text(self, value: Any, place: str) -> str:
+        kind = type(value)
+        self.places.append(f"{place.lstrip('.') or 'value'} ({kind.__name__})")
+        try:
+            text = os.fspath(value) if issubclass(kind, os.PathLike) else repr(value)
+            return str.__str__(str(text))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - what a user's repr raises, pytest.fail's too; the report must arrive
+            return f"<unpresentable {kind.__name__}: repr raised {type(error).__name__}>"
+
+
+def _label(key: Any) -> str:
+    return key if type(key) is str else type(key).__name__ if type(key) not in _LEAVES else repr(key)
 
 
 def _base_value(base: type[Any], value: Any) -> Any:
@@ -64,10 +138,3 @@ def _base_value(base: type[Any], value: Any) -> Any:
     if base is float:
         return float.__float__(value)
     return complex(value.real, value.imag)
-
-
-def _text(value: object, convert: Any) -> str:
-    try:
-        return str(convert(value))
-    except Exception as error:  # The value is the user's, and so is what its repr raises; the report must arrive.
-        return f"<unpresentable {type(value).__name__}: repr raised {type(error).__name__}>"

@@ -6,17 +6,17 @@ unknown here (a test defined it) is stood in for by a class of the same name.
 
 from __future__ import annotations
 
-import dataclasses
 import marshal
 import sys
 import warnings
 from typing import Any
 
+from pytest_parpool.model.records import Record, record
 from pytest_parpool.wire import plain
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RecordedWarning:
+@record
+class RecordedWarning(Record):
     """The arguments of ``pytest_warning_recorded``."""
 
     message: warnings.WarningMessage

@@ -1,4 +1,9 @@
-"""Reports between the two sides, through pytest's own hooks, so that plugins' reports and extras travel too."""
+"""Reports between the two sides, through pytest's own hooks, so that plugins' reports and extras travel too.
+
+An item has three reports, and those of passed phases differ in a few fields only. If nobody but pytest itself has a say
+in how reports travel, the second and third of an item travel as what is different from the first: that halves what
+forwarding a short test costs. Whether a report came whole or so cannot be told from it.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +14,101 @@ import pytest
 
 from pytest_parpool.wire import plain
 
+_dumps = marshal.dumps
 _loads = marshal.loads
 
-
-def dump_report(config: pytest.Config, report: pytest.TestReport) -> tuple[bytes, tuple[str, ...]]:
-    """Return the report as bytes, and the places whose values had to become text (see ``plain.dumps``)."""
-    data = config.hook.pytest_report_to_serializable(config=config, report=report)
-    assert data is not None, f"no plugin can serialize {type(report).__name__}"
-    return plain.dumps(data)
+# What differs between the phases of an item. All are plain values of pytest's own making.
+_PHASE_FIELDS = frozenset({"when", "outcome", "duration", "start", "stop", "sections"})
+# What is made anew for each phase, and as a rule equal.
+_EQUAL_FIELDS = frozenset({"_id", "nodeid", "location", "keywords"})
 
 
-def load_report(config: pytest.Config, data: bytes, **extras: Any) -> pytest.TestReport:
-    """Return the report that ``dump_report`` saw, with ``extras`` as further attributes.
+class ReportWriter:
+    """Turns one worker's reports into bytes.
 
-    The extras are given before plugins rebuild the report, as their own versions of the hook expect it.
+    Args:
+        config: Pytest's, in the worker.
     """
-    values = _loads(data)
-    values.update(extras)
-    report: pytest.TestReport = config.hook.pytest_report_from_serializable(config=config, data=values)
-    assert report is not None, "no plugin could rebuild a report"
-    return report
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._may_abridge = all(
+            _has_core_only(config, name)
+            for name in ("pytest_report_to_serializable", "pytest_report_from_serializable")
+        )
+        self._first: dict[str, Any] | None = None
+
+    def dump(self, report: pytest.TestReport) -> tuple[bytes, tuple[str, ...]]:
+        """Return the report as bytes, and the places whose values had to become text (see ``plain.dumps``)."""
+        if self._first is not None:
+            changes = self._changes(report, self._first)
+            if changes is not None:
+                return _dumps((changes,)), ()
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        assert data is not None, f"no plugin can serialize {type(report).__name__}"
+        is_base = self._may_abridge and type(report) is pytest.TestReport and report.longrepr is None
+        self._first = dict(report.__dict__) if is_base else None
+        encoded, lost_types = plain.dumps(data)
+        if lost_types:
+            self._first = None
+        return encoded, lost_types
+
+    @staticmethod
+    def _changes(report: pytest.TestReport, first: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what is to be changed in the first report to get this one, or None if it has to travel whole."""
+        fields = report.__dict__
+        if type(report) is not pytest.TestReport or fields.keys() != first.keys():
+            return None
+        changes: dict[str, Any] = {}
+        for name, value in fields.items():
+            other = first[name]
+            if value is other:
+                continue
+            if name in _PHASE_FIELDS:
+                changes[name] = value
+            elif name == "user_properties":
+                if value or other:  # Users' objects: not to be compared.
+                    return None
+            elif name not in _EQUAL_FIELDS or value != other:
+                return None
+        return changes
+
+
+class ReportReader:
+    """Turns one worker's bytes into reports again, in the order in which they were made.
+
+    Args:
+        config: Pytest's, in the controller.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._first: dict[str, Any] = {}
+
+    def load(self, data: bytes, **extras: Any) -> pytest.TestReport:
+        """Return the report that ``ReportWriter.dump`` saw, with ``extras`` as further attributes.
+
+        The extras are given before plugins rebuild the report, as their own versions of the hook expect it.
+        """
+        values = _loads(data)
+        report: pytest.TestReport
+        if isinstance(values, tuple):
+            report = pytest.TestReport.__new__(pytest.TestReport)
+            fields = report.__dict__
+            fields.update(self._first)
+            fields["keywords"] = dict(fields["keywords"])
+            fields["user_properties"] = []
+            fields["sections"] = list(fields["sections"])
+            fields.update(values[0])
+            return report
+        values.update(extras)
+        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=values)
+        assert report is not None, "no plugin could rebuild a report"
+        self._first = dict(report.__dict__)
+        return report
+
+
+def _has_core_only(config: pytest.Config, name: str) -> bool:
+    """Whether all implementations of a hook are pytest's own."""
+    hook: Any = getattr(config.hook, name)
+    return all(impl.function.__module__.startswith("_pytest.") for impl in hook.get_hookimpls())

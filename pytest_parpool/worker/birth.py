@@ -7,8 +7,9 @@ controller, or belongs to it alone, is renewed or dropped here, in an order that
 from __future__ import annotations
 
 import atexit
-import dataclasses
+import functools
 import os
+import threading
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,25 +17,26 @@ import pytest
 
 from pytest_parpool.compat import pytest_internals, random_state
 from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.messages import BaseTempAsked
+from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.link import WorkerLink
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Heritage:
+@record
+class Heritage(Record):
     """What the controller decided before the fork.
 
     Attributes:
         random_state: What ``random`` is to be in each worker, or None to leave it reseeded by the fork.
-        base_temp: The run's directory for temporary files, or None.
         controller_plugins: To be dropped in a worker.
     """
 
     random_state: random_state.RandomState | None
-    base_temp: Path | None
     controller_plugins: tuple[object, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Birth:
+@record
+class Birth(Record):
     """What the new worker has.
 
     Attributes:
@@ -46,7 +48,9 @@ class Birth:
     kept: tuple[IO[bytes] | None, ...]
 
 
-def become_worker(config: pytest.Config, workerinput: dict[str, Any], heritage: Heritage) -> Birth:
+def become_worker(
+    config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any], heritage: Heritage
+) -> Birth:
     """Turn this process, a copy of the controller, into the worker that ``workerinput`` names."""
     worker = WorkerId(workerinput["workerid"])
     # 1. What the process says of itself. Exit handlers were registered for the controller; it will run them.
@@ -67,11 +71,25 @@ def become_worker(config: pytest.Config, workerinput: dict[str, Any], heritage: 
     option.dist = "no"
     option.distload = option.looponfail = option.usepdb = False
     option.tx = []
-    if heritage.base_temp is not None:
-        pytest_internals.renew_temp_path_factory(config, heritage.base_temp / f"popen-{worker}")
+    pytest_internals.renew_temp_path_factory(config, functools.partial(_find_temp_directory, link, worker))
     # 4. What belongs to the controller alone.
     for plugin in heritage.controller_plugins:
         config.pluginmanager.unregister(plugin)
     pytest_internals.drop_junitxml(config)
     pytest_internals.forget_recorded_warnings(config)
     return Birth((out_fd, err_fd, stack_fd), (stack_file,))
+
+
+def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:
+    """Ask the controller for the run's base directory, and return this worker's place in it.
+
+    Late, because most suites need none, and making one means clearing away those of earlier runs. Whoever may not talk to
+    the controller (a child, a thread) gets None.
+    """
+    if not link.is_own_process or threading.current_thread() is not threading.main_thread():
+        return None
+    link.post(BaseTempAsked())
+    link.flush()
+    while (path := link.inbox.base_temp) is None:
+        link.receive()
+    return Path(path) / f"popen-{worker}" if path else None

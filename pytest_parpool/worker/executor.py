@@ -61,7 +61,7 @@ class Executor:
         item = self.item(index)
         reporter = self._reporter
         reporter.item = index
-        self._link.post(Started(index))
+        self._link.post(Started(index, item.location))
         self._link.flush()
         self.last_item = self.running = index
         following = self._known_next()
@@ -146,10 +146,12 @@ class Executor:
             )
 
     def _forward_stop(self) -> None:
-        """Tell the controller if something here asked the session to stop."""
+        """Tell the controller if something here asked the session to stop, and begin nothing more."""
         session = self._session
         if self._has_asked_to_stop or not (session.shouldfail or session.shouldstop):
             return
         self._has_asked_to_stop = True
         self._link.post(StopAsked(str(session.shouldfail or session.shouldstop), bool(session.shouldfail)))
-        self._link.flush()
+        self._guarded(self._link.flush)
+        while not self._link.inbox.is_drained:
+            self._guarded(self._link.receive)

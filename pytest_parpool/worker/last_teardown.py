@@ -16,11 +16,11 @@ def tear_down_as_report(session: pytest.Session, executor: Executor, reporter: W
     this item was its last.
     """
     if executor.last_item is None:
-        pytest_internals.tear_down_all(session)
+        pytest_internals.tear_down_all(session, None)
         return
     item = executor.item(executor.last_item)
     call = pytest.CallInfo.from_call(
-        lambda: pytest_internals.tear_down_all(session),
+        lambda: pytest_internals.tear_down_all(session, item),
         when="teardown",
         reraise=(pytest.exit.Exception,),
     )

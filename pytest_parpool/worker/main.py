@@ -61,7 +61,7 @@ class WorkerMain:
         while link.inbox.identity is None:
             link.receive()
         config = self._config
-        birth = become_worker(config, marshal.loads(link.inbox.identity), self._heritage)
+        birth = become_worker(config, link, marshal.loads(link.inbox.identity), self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
         config.pluginmanager.register(reporter, "parpool-worker-reporter")
         if self._is_stop_watched:

@@ -12,7 +12,7 @@ from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import Reported, Troubled, WarningSeen
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.wire.recorded_warnings import RecordedWarning, dump_warning
-from pytest_parpool.wire.reports import dump_report
+from pytest_parpool.wire.reports import ReportWriter
 
 _exit = os._exit
 
@@ -30,9 +30,10 @@ class WorkerReporter:
     """
 
     def __init__(self, config: pytest.Config, link: WorkerLink, *, is_stop_watched: bool) -> None:
-        self._config = config
         self._link = link
         self._is_stop_watched = is_stop_watched
+        self._writer = ReportWriter(config)
+        self._last_text_warning = ""
         self.item: ItemIndex | None = None
         self.will_leave_scope = False
 
@@ -41,7 +42,7 @@ class WorkerReporter:
         """Send a report."""
         if not self._link.is_own_process:
             self.leave_child(code=1 if report.failed else 0)
-        data, lost_types = dump_report(self._config, report)
+        data, lost_types = self._writer.dump(report)
         if lost_types:
             self._warn_of_text(report, lost_types)
         item = self.item
@@ -89,11 +90,13 @@ class WorkerReporter:
         self._link.post(WarningSeen(dump_warning(RecordedWarning(message, "runtest", nodeid, None))))
 
     def _warn_of_text(self, report: pytest.TestReport, places: tuple[str, ...]) -> None:
-        self.warn(
+        text = (
             f"the report of {report.nodeid!r} holds values that cannot travel between processes; they arrive as text: "
-            + ", ".join(places),
-            report.nodeid,
+            + ", ".join(places)
         )
+        if text != self._last_text_warning:  # A test's properties are in the reports of its later phases too.
+            self._last_text_warning = text
+            self.warn(text, report.nodeid)
 
 
 class TroubleTeller:

@@ -1,0 +1,119 @@
+"""Forks a process that runs one function, and tells how it ended.
+
+If anybody has loaded ``multiprocessing``, the child is a process of one of its contexts, asked for by name, so that its
+after-fork hooks keep users' locks, pools and managers whole. If nobody has, there is nothing to keep whole, and the
+package is not loaded for our sake: it costs a tenth of what a run of one test takes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext
+
+
+class Child(Protocol):
+    """A process that was forked here."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
+        ...
+
+
+def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) -> Child:
+    """Fork a child that calls ``target`` and ends when that returns.
+
+    Args:
+        target: Runs in the child, in a copy of everything that is here.
+        name: Of the process, for ``multiprocessing.current_process()``.
+        context: Used if given; else that of ``fork``, if ``multiprocessing`` was loaded.
+
+    Raises:
+        OSError: If the system gives no process.
+    """
+    with warnings.catch_warnings():
+        # From Python 3.12 on a fork beside threads warns; those that may be here were looked at before.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if context is None and "multiprocessing.process" not in sys.modules:
+            return _BareChild(_fork_bare(target))
+        return _MultiprocessingChild(target, name, context)
+
+
+class _MultiprocessingChild:
+    def __init__(self, target: Callable[[], None], name: str, context: ForkContext | None) -> None:
+        if context is None:
+            import multiprocessing
+
+            context = multiprocessing.get_context("fork")
+        # Never daemonic: tests may start processes of their own.
+        self._process = context.Process(target=target, name=name, daemon=False)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+
+class _BareChild:
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # Somebody else has reaped it; it has ended, and nobody can say how.
+                self._code = 255
+            else:
+                if pid:
+                    self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+
+def _fork_bare(target: Callable[[], None]) -> int:
+    _flush_streams()  # What lies in their buffers would be written by both.
+    pid = os.fork()
+    if pid == 0:
+        _run_and_exit(target)
+    return pid
+
+
+def _run_and_exit(target: Callable[[], None]) -> NoReturn:
+    """Do what ``multiprocessing`` does in a child; nothing of the parent's is unwound."""
+    code = 1
+    try:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  -- it lives as long as the process
+        target()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # Handed over: the process ends with it.
+        traceback.print_exc()
+    finally:
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as an interpreter does at its end
+            _flush_streams()
+        finally:
+            os._exit(code)
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError):  # None, or closed.
+            pass

@@ -1,0 +1,116 @@
+"""What acceptance tests share: how a pytest with workers is run, how its output is read, and how inner tests meet."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+# For one inner run. Reached only by one that hangs, so that a slow machine does not matter.
+RUN_SECONDS = 60
+
+HAPPENINGS = '''
+"""Lets inner tests in different processes wait for one another: what has happened is a file, and waiting ends."""
+
+import os
+import pathlib
+import time
+
+PLACE = pathlib.Path(__file__).parent
+SECONDS = 30
+
+
+def tell(name, text=""):
+    """Say that something has happened, with a text for whoever waits for it."""
+    draft = PLACE / f"{name}.{os.getpid()}.draft"
+    draft.write_text(str(text))
+    draft.rename(PLACE / f"{name}.happened")
+
+
+def has_happened(name):
+    return (PLACE / f"{name}.happened").exists()
+
+
+def wait_for(name):
+    """Wait until something has happened; return the text."""
+    wait_until(lambda: has_happened(name))
+    return (PLACE / f"{name}.happened").read_text()
+
+
+def wait_until(claim):
+    deadline = time.monotonic() + SECONDS
+    while not claim():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def state(pid):
+    """Return a process's state, a letter as in ps(1); X if there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def note(name, text):
+    """Append a line to a list that many processes write to."""
+    with open(PLACE / f"{name}.list", "a") as file:
+        file.write(f"{text}\\n")
+
+
+def notes(name):
+    path = PLACE / f"{name}.list"
+    return path.read_text().splitlines() if path.exists() else []
+'''
+
+_VERBOSE_LINE = re.compile(r"^\[gw\d+\] \[ *\d+%\] ([A-Z]+) (?:\S+::)?(\S+)", re.MULTILINE)
+_HEADING = re.compile(r"^(_{3,}|={3,}) .* (_{3,}|={3,})$")
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest in a process of its own; a run that hangs fails the test."""
+    return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
+
+
+def add_happenings(pytester: pytest.Pytester) -> None:
+    """Give the inner suite the module ``happenings``."""
+    pytester.makepyfile(happenings=HAPPENINGS)
+
+
+def happened(pytester: pytest.Pytester, name: str) -> str:
+    """Return the text of what an inner test has told.
+
+    Raises:
+        FileNotFoundError: If it has not.
+    """
+    return (pytester.path / f"{name}.happened").read_text()
+
+
+def notes(pytester: pytest.Pytester, name: str) -> list[str]:
+    """Return the lines that inner tests have noted."""
+    path = pytester.path / f"{name}.list"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def outcomes(result: pytest.RunResult) -> dict[str, list[str]]:
+    """Return every test's outcomes, such as ``["PASSED", "ERROR"]``, by its name without the file; for runs with ``-v``."""
+    found: dict[str, list[str]] = {}
+    for outcome, name in _VERBOSE_LINE.findall(result.stdout.str()):
+        found.setdefault(name, []).append(outcome)
+    return found
+
+
+def failure(result: pytest.RunResult, name: str) -> str:
+    """Return what the run shows under the heading of a failed test.
+
+    Raises:
+        AssertionError: If there is no such heading, or more than one.
+    """
+    starts = [number for number, line in enumerate(result.outlines) if re.fullmatch(rf"_+ {re.escape(name)} _+", line)]
+    assert len(starts) == 1, f"{name!r} has {len(starts)} headings"
+    lines: list[str] = []
+    for line in result.outlines[starts[0] + 1 :]:
+        if _HEADING.match(line) or line.startswith("parpool: "):
+            break
+        lines.append(line)
+    return "\n".join(lines)

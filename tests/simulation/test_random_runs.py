@@ -1,0 +1,41 @@
+"""Nothing is lost and nothing hangs, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+import collections
+from typing import get_args
+
+import pytest
+
+from pytest_parpool.model.actions import Action
+from pytest_parpool.model.messages import Event
+from pytest_parpool.model.notices import Notice
+from tests.simulation.worlds import FACTORIES, simulate
+
+RUNS = 600  # Per scheduler; all of them together take two to three seconds.
+
+NEVER_SEEN = {
+    "Heard",  # Counted by its event.
+    "WarningSeen",  # Says nothing to the dispatcher.
+}
+
+
+@pytest.mark.parametrize("mode", sorted(FACTORIES))
+def test_random_runs(mode: str) -> None:
+    """Every item is over, crashed or not run, exactly once; none runs twice; stops stop, and every run ends."""
+    for seed in range(RUNS):
+        try:
+            simulate(mode, seed)
+        except Exception as error:
+            raise AssertionError(f"simulate({mode!r}, {seed}): {error}") from error
+
+
+def test_the_simulation_sees_the_world() -> None:
+    """The runs are as different as they are meant to be: whatever may happen does, in more than one of forty."""
+    seen: collections.Counter[str] = collections.Counter()
+    for seed in range(RUNS // 4):
+        seen.update(simulate("load", seed).seen.keys())
+        seen.update(simulate("patient", seed).seen.keys())
+    often = {name for name, runs in seen.items() if runs >= RUNS // 40}
+    assert often >= {kind.__name__ for kind in (*get_args(Event), *get_args(Notice), *get_args(Action))} - NEVER_SEEN
+    assert often >= {"Send(Run)", "Send(Wait)", "Send(Drain)", "Send(Proceed)", "late question"}
