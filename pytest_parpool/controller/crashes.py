@@ -53,8 +53,8 @@ def crash_report(
 def _readable_stack(stack: str) -> str:
     """Return what ``faulthandler`` wrote, without our own frames and those around them, and repeated lines folded.
 
-    Each thread's innermost frame comes first. All that called our loop is how this worker came to be: the fork inside of
-    the controller, twice.
+    Each thread's innermost frame comes first. All that called our loop is how this worker came to be: the fork inside
+    of the controller, twice.
     """
     lines: list[str] = []
     is_ours = False

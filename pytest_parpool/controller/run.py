@@ -37,7 +37,6 @@ from pytest_parpool.model.messages import (
     BaseTemp,
     BaseTempAsked,
     Broken,
-    Draining,
     Event,
     ExitAsked,
     Finished,
@@ -111,7 +110,6 @@ class ParallelRun:
         self._has_requested_stop = False
         # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
         self._is_interrupted = False
-        self._tearing_down: set[WorkerId] = set()
         self.statistics = RunStatistics()
 
     def run(self) -> None:
@@ -178,8 +176,8 @@ class ParallelRun:
                     deadline = self._clock() + seconds
                     self._deadlines[worker] = min(deadline, self._deadlines.get(worker, deadline))
                 case Interrupt(worker):
-                    # In one that is being born, or stands still, it would only hit code of ours: that leaves by itself.
-                    if self._dispatcher.running(worker) is not None or worker in self._tearing_down:
+                    # One that is being born, stands still or tears down has its fixtures to put away, and leaves by itself.
+                    if self._dispatcher.running(worker) is not None:
                         self._pool.interrupt(worker)
                 case Kill(worker):
                     self._pool.kill(worker)
@@ -236,7 +234,6 @@ class ParallelRun:
                     self._show_event(worker, node, event)
                 case Gone(worker, exit_):
                     self._deadlines.pop(worker, None)
-                    self._tearing_down.discard(worker)
                     self._nodes.down(node, exit_)
                 case Spawn(worker):
                     self._spawn(worker)
@@ -274,9 +271,7 @@ class ParallelRun:
                 self._ending.broken = self._ending.broken or (what, text)
             case Left(output):
                 node.workeroutput = marshal.loads(output)
-            case Draining():
-                self._tearing_down.add(worker)
-            case _:  # Asked, Troubled: between worker and dispatcher.
+            case _:  # Asked, Troubled, Draining: between worker and dispatcher.
                 pass
 
     def _show_end_of_worker(self, node: WorkerNode, action: ReportCrash | ReportLoss, output: LastOutput) -> None:

@@ -301,6 +301,7 @@ class Dispatcher:
             self._move(slot, WorkerState.WAITING)
             return [Send(slot.id, Wait())]
         self._give(slot)
+        slot.enough = 1  # That one is as good as begun.
         self._move(slot, WorkerState.BUSY)
         return [Send(slot.id, Run((first, *self._top_up(slot))))]
 

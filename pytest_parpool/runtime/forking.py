@@ -31,6 +31,11 @@ class Child(Protocol):
         """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
         ...
 
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What this process keeps open for it, and a sibling that is forked later should close."""
+        ...
+
 
 def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) -> Child:
     """Fork a child that calls ``target`` and ends when that returns.
@@ -62,12 +67,25 @@ class _MultiprocessingChild:
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
+        self._code: int | None = None
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        if self._code is None:
+            self._code = self._process.exitcode
+            if self._code is not None:
+                self._process.close()  # else its sentinels stay open as long as anybody knows this object
+        return self._code
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        # Both ends of its sentinels, which only the finalizer of multiprocessing's Popen knows.
+        finalizer = getattr(getattr(self._process, "_popen", None), "finalizer", None)
+        return tuple(getattr(finalizer, "_args", ()))
 
 
 class _BareChild:
+    fds = ()
+
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._code: int | None = None
@@ -96,7 +114,7 @@ def _run_and_exit(target: Callable[[], None]) -> NoReturn:
     """Do what ``multiprocessing`` does in a child; nothing of the parent's is unwound."""
     code = 1
     try:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  -- it lives as long as the process
+        _close_stdin()
         target()
         code = 0
     except SystemExit as error:
@@ -109,6 +127,14 @@ def _run_and_exit(target: Callable[[], None]) -> NoReturn:
             _flush_streams()
         finally:
             os._exit(code)
+
+
+def _close_stdin() -> None:
+    """Have standard input end at once: several processes cannot share one. ``sys.stdin`` stays the object it is."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null != 0:
+        os.dup2(null, 0)
+        os.close(null)
 
 
 def _flush_streams() -> None:

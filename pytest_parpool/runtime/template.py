@@ -183,7 +183,8 @@ def _serve(
             os._exit(0)
         _, name = marshal.loads(data)
         worker = WorkerId(name)
-        become = functools.partial(_become_worker, main, worker, fds[0], control, lifeline, tuple(pidfds))
+        siblings = (*pidfds, *(fd for child in children.values() for fd in child.fds))
+        become = functools.partial(_become_worker, main, worker, fds[0], control, lifeline, siblings)
         try:
             # Tests compare the current process's name with this one.
             child = fork(become, name="MainProcess", context=context)
@@ -244,7 +245,7 @@ def _become_worker(
     channel_fd: int,
     control: RawSocket,
     lifeline: Lifeline,
-    pidfds: tuple[int, ...],
+    siblings: tuple[int, ...],
 ) -> None:
     """Cut what ties the new process to the template, tie it to the controller, and go to work."""
     with contextlib.suppress(OSError):
@@ -254,7 +255,7 @@ def _become_worker(
         signal.signal(signal.SIGINT, signal.default_int_handler)
     tie = Tie(lifeline)
     control.close()
-    for fd in pidfds:
+    for fd in siblings:  # What the template has open for them.
         os.close(fd)
     link = WorkerLink(channel_fd)
     leave = os._exit

@@ -10,6 +10,7 @@ import atexit
 import functools
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,7 +59,7 @@ def become_worker(
     os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
     os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
     random_state.restore(heritage.random_state)
-    atexit._clear()
+    _forget_exit_handlers()
     # 2. Output, before anything could print.
     out_fd, err_fd = pytest_internals.renew_capture(config)
     stack_fd, stack_file = pytest_internals.renew_faulthandler()
@@ -93,3 +94,13 @@ def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:
     while (path := link.inbox.base_temp) is None:
         link.receive()
     return Path(path) / f"popen-{worker}" if path else None
+
+
+def _forget_exit_handlers() -> None:
+    """Leave what is to be done at exit to the controller, so that only what tests register here is done here."""
+    atexit._clear()
+    # weakref.finalize has one handler of its own for all objects, which it registers with the first of them.
+    finalize: Any = weakref.finalize
+    for finalizer in list(finalize._registry):  # noqa: SLF001  -- no public way leads to those that exist
+        finalizer.atexit = False
+    finalize._registered_with_atexit = False  # noqa: SLF001  -- the same in every CPython since 3.4

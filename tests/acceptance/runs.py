@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -68,8 +69,14 @@ _HEADING = re.compile(r"^(_{3,}|={3,}) .* (_{3,}|={3,})$")
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run pytest in a process of its own; a run that hangs fails the test."""
-    return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
+    """Run pytest in a process of its own; a run that hangs fails the test.
+
+    If this test itself runs in a worker, the inner run does not hear of it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+            patch.delenv(name)
+        return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
 
 
 def add_happenings(pytester: pytest.Pytester) -> None:
@@ -93,7 +100,7 @@ def notes(pytester: pytest.Pytester, name: str) -> list[str]:
 
 
 def outcomes(result: pytest.RunResult) -> dict[str, list[str]]:
-    """Return every test's outcomes, such as ``["PASSED", "ERROR"]``, by its name without the file; for runs with ``-v``."""
+    """Return every test's outcomes, e.g. ``["PASSED", "ERROR"]``, by its name without the file; of runs with ``-v``."""
     found: dict[str, list[str]] = {}
     for outcome, name in _VERBOSE_LINE.findall(result.stdout.str()):
         found.setdefault(name, []).append(outcome)

@@ -13,30 +13,25 @@ def happenings(pytester: pytest.Pytester) -> None:
     runs.add_happenings(pytester)
 
 
-# --- Reports with anything in them --------------------------------------------------------------------------------------
-
-STRANGE_PROPERTIES = {
-    "a path": ("pathlib.Path('somewhere')", "somewhere"),
-    "a broken repr": ("Broken()", "Broken"),
-    "an endless repr": ("Endless()", "Endless"),
-    "a class that no pickle takes": ("local_error()", "LocalError"),
-    "an exception": ("local_error()('why')", "LocalError('why')"),
-    "a decimal": ("decimal.Decimal('1.5')", "1.5"),
-    "deep in other values": ("{'key': [(1, pathlib.Path('somewhere'))]}", "somewhere"),
-}
+# --- Reports with anything in them ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("value", "text"), STRANGE_PROPERTIES.values(), ids=STRANGE_PROPERTIES)
-def test_a_property_that_cannot_travel_arrives_as_text(pytester: pytest.Pytester, value: str, text: str) -> None:
-    """The test passes, its value is shown as text, and one warning names the test."""
+def test_properties_that_cannot_travel_arrive_as_text(pytester: pytest.Pytester) -> None:
+    """The tests pass, the values are shown as text, and one warning for each names the test."""
     pytester.makepyfile(
-        test_a=f"""
+        test_a="""
         import decimal
         import pathlib
+
+        import pytest
 
         class Broken:
             def __repr__(self):
                 raise ValueError("no text")
+
+        class Failing:
+            def __repr__(self):
+                pytest.fail("no text either")
 
         class Endless:
             def __repr__(self):
@@ -48,8 +43,20 @@ def test_a_property_that_cannot_travel_arrives_as_text(pytester: pytest.Pytester
                     raise TypeError("not me")
             return LocalError
 
-        def test_strange(record_property):
-            record_property("strange", {value})
+        VALUES = {
+            "path": pathlib.Path("somewhere"),
+            "broken": Broken(),
+            "failing": Failing(),
+            "endless": Endless(),
+            "class": local_error(),
+            "error": local_error()("why"),
+            "decimal": decimal.Decimal("1.5"),
+            "deep": {"key": [(1, pathlib.Path("somewhere"))]},
+        }
+
+        @pytest.mark.parametrize("name", VALUES)
+        def test_strange(name, record_property):
+            record_property(name, VALUES[name])
 
         def test_plain(record_property):
             record_property("plain", [1, "two", None])
@@ -66,11 +73,22 @@ def test_a_property_that_cannot_travel_arrives_as_text(pytester: pytest.Pytester
         """
     )
     result = runs.run(pytester, "-n", "2", "-s")
-    result.assert_outcomes(passed=2, warnings=1)
     assert result.ret == pytest.ExitCode.OK
-    assert text in next(line for line in result.outlines if line.startswith("property strange = "))
+    texts = {
+        "path": "somewhere",
+        "broken": "Broken",
+        "failing": "Failing",
+        "endless": "Endless",
+        "class": "LocalError",
+        "error": "LocalError('why')",
+        "decimal": "1.5",
+        "deep": "somewhere",
+    }
+    result.assert_outcomes(passed=len(texts) + 1, warnings=len(texts))
     assert "property plain = [1, 'two', None]" in result.outlines
-    result.stdout.fnmatch_lines(["*warnings summary*", "test_a.py::test_strange", "*test_a.py::test_strange*text*"])
+    for name, text in texts.items():
+        assert text in next(line for line in result.outlines if line.startswith(f"property {name} = "))
+        result.stdout.fnmatch_lines_random([f"test_a.py::test_strange[[]{name}]", f"*test_strange[[]{name}]*as text*"])
 
 
 def test_a_property_that_holds_itself_arrives(pytester: pytest.Pytester) -> None:
@@ -188,7 +206,7 @@ def test_failures_with_strange_locals_arrive(pytester: pytest.Pytester) -> None:
     assert "LocalError: one" in runs.failure(result, "test_error")
 
 
-# --- What a test does to its process -----------------------------------------------------------------------------------
+# --- What a test does to its process ----------------------------------------------------------------------------------
 
 HABITS = {
     "threads": """
@@ -310,7 +328,8 @@ HABITS = {
 
         def do():
             "As pyfakefs does it: functions of os in every module that has one by name, pytest's own excepted."
-            real = {getattr(os, name) for name in ("open", "close", "read", "write", "fstat", "stat", "getcwd", "listdir")}
+            names = ("open", "close", "read", "write", "fstat", "stat", "getcwd", "listdir")
+            real = {getattr(os, name) for name in names}
             for module in list(sys.modules.values()):
                 if module.__name__.startswith(("_pytest", "pytest.", "importlib", "_frozen")):
                     continue
@@ -434,23 +453,12 @@ def test_what_takes_the_place_of_our_descriptors_is_left_alone(pytester: pytest.
     assert (pytester.path / "mine.txt").read_bytes() == b"mine"
 
 
-# --- Children that fall through ----------------------------------------------------------------------------------------
-
-FALLS = {
-    "returns": "return",
-    "fails": "assert 0",
-    "skips": "pytest.skip('in the child')",
-    "leaves with SystemExit": "raise SystemExit(0)",
-    "is interrupted": "raise KeyboardInterrupt",
-    "exits pytest": "pytest.exit('in the child')",
-}
+# --- Children that fall through ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", ["setup", "call", "teardown", "the last teardown"])
-@pytest.mark.parametrize("fall", FALLS.values(), ids=FALLS)
-def test_a_forked_child_that_falls_through_ends(pytester: pytest.Pytester, fall: str, phase: str) -> None:
+def test_a_forked_child_that_falls_through_ends(pytester: pytest.Pytester, phase: str) -> None:
     """Out of its test into our loop: there it ends, runs nothing, says nothing; the parent waits for it and goes on."""
-    scope = "session" if phase == "the last teardown" else "function"
     pytester.makepyfile(
         f"""
         import os
@@ -459,42 +467,65 @@ def test_a_forked_child_that_falls_through_ends(pytester: pytest.Pytester, fall:
 
         import happenings
 
+        def returning(): pass
+        def failing(): assert 0
+        def skipping(): pytest.skip("in the child")
+        def leaving(): raise SystemExit(0)
+        def interrupted(): raise KeyboardInterrupt
+        def exiting(): pytest.exit("in the child")
+
+        FALLS = [returning, failing, skipping, leaving, interrupted, exiting]
+
         @pytest.fixture(autouse=True)
         def noted(request):
             happenings.note("ran", request.node.name)
 
-        def fork():
+        @pytest.fixture(params=FALLS)
+        def fall(request):
+            return request.param
+
+        def fork(fall):
             child = os.fork()
             if child == 0:
-                {fall}
+                happenings.note("fell", fall.__name__)
+                fall()
             else:
                 os.waitpid(child, 0)
+            return child
 
-        @pytest.fixture(scope="{scope}")
-        def forking():
+        @pytest.fixture
+        def around(fall):
             if "{phase}" == "setup":
-                fork()
+                fork(fall)
             yield
-            if "{phase}" in ("teardown", "the last teardown"):
-                fork()
+            if "{phase}" == "teardown":
+                fork(fall)
+
+        @pytest.fixture(scope="session", autouse="{phase}" == "the last teardown")
+        def wide():
+            yield
+            for fall in FALLS:
+                if fork(fall) == 0:
+                    break
 
         def test_before(): pass
 
-        def test_forking(forking):
+        def test_forking(fall, around):
             if "{phase}" == "call":
-                fork()
+                fork(fall)
 
         def test_behind(): pass
-        def test_last(): pass
         """
     )
     result = runs.run(pytester, "-n", "1")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=8)
     assert result.ret == pytest.ExitCode.OK
-    assert runs.notes(pytester, "ran") == ["test_before", "test_forking", "test_behind", "test_last"]
+    ran = runs.notes(pytester, "ran")
+    assert len(runs.notes(pytester, "fell")) == 6
+    assert len(ran) == len(set(ran)) == 8
 
 
-# --- Signal handlers that are left behind ------------------------------------------------------------------------------
+# --- Signal handlers that are left behind -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", ["ValueError", "TimeoutError"])

@@ -33,7 +33,8 @@ class Withholding:
 def pytest_parpool_make_scheduler(plan):
     return Withholding(plan)
 """
-# The names of the tests say who runs them; what the idle worker still has to do takes no sleep, until it waits for work.
+# The names of the tests say who runs them. What the idle worker still has to do takes no sleep, until it waits for
+# work.
 SUITE_OF_IDLE = """
 import os
 import signal

@@ -50,7 +50,10 @@ def test_a_limit_leaves_the_rest_not_run(pytester: pytest.Pytester, limit: int) 
     unrun = [f"test_a.py::test_dying[{number}]" for number in range(limit + 1, 3)]
     unrun += ["test_a.py::test_passing[0]", "test_a.py::test_passing[1]"]
     result.stdout.fnmatch_lines(
-        [f"parpool: {len(unrun)} tests were not run:", *[f"  not run: {nodeid.replace('[', '[[]')}" for nodeid in unrun]]
+        [
+            f"parpool: {len(unrun)} tests were not run:",
+            *[f"  not run: {nodeid.replace('[', '[[]')}" for nodeid in unrun],
+        ]
     )
 
 

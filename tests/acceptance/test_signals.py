@@ -307,7 +307,7 @@ def test_an_interrupt_while_a_worker_starts(write: Callable[..., pathlib.Path]) 
 
 
 def test_an_interrupt_while_fixtures_are_torn_down(write: Callable[..., pathlib.Path]) -> None:
-    """Ctrl-C at the run's end interrupts a session fixture that takes for ever."""
+    """Ctrl-C at the run's end interrupts a session fixture that takes for ever, and the summary says where."""
     conftest = """
         import events
         import pytest
@@ -324,6 +324,7 @@ def test_an_interrupt_while_fixtures_are_torn_down(write: Callable[..., pathlib.
         run.send(signal.SIGINT)
         assert run.exit_code() == pytest.ExitCode.INTERRUPTED
         assert "2 passed" in run.output()
+        assert "interrupted: test_a.py::test_two (gw0, at " in run.output()
         assert all(map(is_gone, run.noted_pids()))
 
 

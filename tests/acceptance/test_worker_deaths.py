@@ -43,8 +43,8 @@ def kill():
 
 
 def overflow():
-    """Overflow the stack, which a raised recursion limit allows; a small one, so that it is soon and in every Python."""
-    resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    """Overflow the stack, which a raised recursion limit allows; a small one, so that it is soon in any Python."""
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 16, resource.getrlimit(resource.RLIMIT_STACK)[1]))
     sys.setrecursionlimit(1_000_000)
 
     class Endless:
@@ -69,8 +69,8 @@ def leave_daemon():
     os.wait()
 '''
 
-# Before, between and behind the deaths stand quick tests: once their time is known, a worker holds many of them, and their
-# reports travel together.
+# Before, between and behind the deaths stand quick tests: once their time is known, a worker holds many of them, and
+# their reports travel together.
 SUITE = """
 import pytest
 
@@ -190,7 +190,7 @@ def test_a_death_in_any_phase_fails_that_test_only(suite: pytest.Pytester, death
 
 
 def test_a_crash_shows_what_was_captured_so_far(suite: pytest.Pytester) -> None:
-    """What the test printed in the phases that went well, and in the one it died in, on both streams and below Python."""
+    """What the test printed in phases that went well, and in the one it died in, on both streams and below Python."""
     suite.makepyfile(
         """
         import os

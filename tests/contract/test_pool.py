@@ -447,7 +447,7 @@ def test_a_grandchild_that_holds_the_channel_hides_no_death() -> None:
 
 
 def test_a_foreign_file_under_the_links_number_gets_nothing(tmp_path: Path) -> None:
-    """A test that closes every descriptor and opens its own file gets none of our bytes; the worker says why it left."""
+    """A test that closes every descriptor and opens its own file gets no byte of ours; the worker says why it left."""
     file = tmp_path / "file"
 
     def take_our_number(link: WorkerLink) -> None:

@@ -14,7 +14,7 @@ from pytest_parpool.model.notices import NotBorn, Notice, Overdue
 from pytest_parpool.policy.dispatcher import Dispatcher, _Slot
 from pytest_parpool.policy.lifecycle import STANDING, WorkerState
 
-# --- Items sent but not started -----------------------------------------------------------------------------------------
+# --- Items sent but not started ---------------------------------------------------------------------------------------
 
 
 class ForgetsHeldItems(Dispatcher):
@@ -64,10 +64,11 @@ class ForgetsWhatWasHeldAtTheStop(Dispatcher):
         return actions
 
     def not_run(self) -> tuple[ItemIndex, ...]:
+        """Forget them here too."""
         return self._scheduler.remaining()
 
 
-# --- Late reports -------------------------------------------------------------------------------------------------------
+# --- Late reports -----------------------------------------------------------------------------------------------------
 
 
 class AnswersAskedTwice(Dispatcher):
@@ -120,7 +121,7 @@ class TroubleOutlivesTheWorker(Dispatcher):
 
 
 class _StickySet(set[WorkerId]):
-    def discard(self, element: WorkerId) -> None:
+    def discard(self, element: object) -> None:
         """Keep it."""
 
 
@@ -154,7 +155,7 @@ class ReplacesBeforeTheCrashIsJudged(Dispatcher):
         return actions
 
 
-# --- Stop while an item is under way --------------------------------------------------------------------------------------
+# --- Stop while an item is under way ----------------------------------------------------------------------------------
 
 
 class TopsUpAfterStop(Dispatcher):
@@ -215,6 +216,7 @@ class NeverSaysWhoIsLate(Dispatcher):
     """No shutdown timeout is asked for."""
 
     def handle(self, notice: Notice) -> list[Action]:
+        """See the class."""
         return [action for action in super().handle(notice) if not isinstance(action, AwaitExit)]
 
 
@@ -226,7 +228,7 @@ class ReplacesDuringStop(Dispatcher):
         return [*actions, self._bear(slot)] if self._is_stopping and slot.has_died else actions
 
 
-# --- Replacement during drain ---------------------------------------------------------------------------------------------
+# --- Replacement during drain -----------------------------------------------------------------------------------------
 
 
 class LosesTheRecycledShare(Dispatcher):
@@ -263,6 +265,7 @@ class ReplacementIsLate(Dispatcher):
     """A timeout that runs out behind its worker's end is held against the replacement."""
 
     def handle(self, notice: Notice) -> list[Action]:
+        """See the class."""
         if isinstance(notice, Overdue):
             self._slots[notice.worker].is_overdue = True
         return super().handle(notice)
@@ -272,6 +275,7 @@ class WaitsForTheUnborn(Dispatcher):
     """A replacement that was not born because of a stop is waited for."""
 
     def handle(self, notice: Notice) -> list[Action]:
+        """See the class."""
         return [] if isinstance(notice, NotBorn) else super().handle(notice)
 
 
@@ -300,7 +304,7 @@ class InterruptsNobody(Dispatcher):
         return [action for action in super()._interrupt() if not isinstance(action, (Interrupt, AwaitExit))]
 
 
-# --- Schedulers -----------------------------------------------------------------------------------------------------------
+# --- Schedulers -------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass

@@ -50,7 +50,7 @@ class BrokenPromiseError(AssertionError):
     """Something that must never happen has happened."""
 
 
-def promise(is_kept: bool, text: str) -> None:  # noqa: FBT001 - reads as an assertion
+def promise(is_kept: bool, text: str) -> None:
     """Raise if a promise is not kept; unlike ``assert`` it costs nothing to explain."""
     if not is_kept:
         raise BrokenPromiseError(text)
@@ -320,6 +320,8 @@ class Simulator:
                     self._over.append(running)
             case Reported(is_awaiting=True):
                 self._fail(worker)
+            case _:
+                pass
 
     def _note_death(self, action: ReportCrash | ReportLoss) -> None:
         if action.is_overdue:

@@ -16,7 +16,8 @@ RUNS = 600  # Per scheduler; all of them together take two to three seconds.
 
 NEVER_SEEN = {
     "Heard",  # Counted by its event.
-    "WarningSeen",  # Says nothing to the dispatcher.
+    "WarningSeen",  # Says nothing to the dispatcher, as the next.
+    "BaseTempAsked",
 }
 
 
@@ -24,18 +25,15 @@ NEVER_SEEN = {
 def test_random_runs(mode: str) -> None:
     """Every item is over, crashed or not run, exactly once; none runs twice; stops stop, and every run ends."""
     for seed in range(RUNS):
-        try:
-            simulate(mode, seed)
-        except Exception as error:
-            raise AssertionError(f"simulate({mode!r}, {seed}): {error}") from error
+        simulate(mode, seed)
 
 
 def test_the_simulation_sees_the_world() -> None:
-    """The runs are as different as they are meant to be: whatever may happen does, in more than one of forty."""
+    """The runs are as different as they are meant to be: whatever may happen does, in several of them."""
     seen: collections.Counter[str] = collections.Counter()
-    for seed in range(RUNS // 4):
-        seen.update(simulate("load", seed).seen.keys())
-        seen.update(simulate("patient", seed).seen.keys())
-    often = {name for name, runs in seen.items() if runs >= RUNS // 40}
+    for mode, seeds in (("load", RUNS), ("patient", RUNS // 10)):
+        for seed in range(seeds):
+            seen.update(simulate(mode, seed).seen.keys())
+    often = {name for name, runs in seen.items() if runs >= 5}
     assert often >= {kind.__name__ for kind in (*get_args(Event), *get_args(Notice), *get_args(Action))} - NEVER_SEEN
     assert often >= {"Send(Run)", "Send(Wait)", "Send(Drain)", "Send(Proceed)", "late question"}

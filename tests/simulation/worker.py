@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId
@@ -62,7 +62,7 @@ class SimulatedWorker:
     """One process.
 
     Args:
-        id: Its slot.
+        worker: Its slot.
         habits: What may happen to it.
         source: Says what does.
         begins: Called with each item whose start was told, before anything else of it happens.
@@ -70,12 +70,12 @@ class SimulatedWorker:
 
     def __init__(
         self,
-        id: WorkerId,
+        worker: WorkerId,
         habits: Habits,
         source: random.Random,
-        begins: Callable[[ItemIndex], None],  # noqa: A002
+        begins: Callable[[ItemIndex], None],
     ) -> None:
-        self.id = id
+        self.id = worker
         self.down: collections.deque[Command] = collections.deque()
         self.up: collections.deque[Event] = collections.deque()
         self.exit: Exit | None = None
@@ -135,9 +135,9 @@ class SimulatedWorker:
 
     # --- Its life ----------------------------------------------------------------------------------------------------
 
-    def _live(self) -> Iterator[bool]:
+    def _live(self) -> Generator[bool]:
         yield False
-        if self._chance() < self._habits.breaks:
+        if self._chance() < self._habits.breaks / 5:
             self._post(Broken("initializer", ""))
         else:
             self._post(Ready(1, (-1, -1, -1)))
@@ -158,11 +158,11 @@ class SimulatedWorker:
             if self._is_drained:
                 return
             chance = self._chance() / self._habits.breaks if self._habits.breaks else 9.0
-            if chance < 0.2:
+            if chance < 0.15:
                 return  # A plugin ends the loop.
             self._position += 1
-            yield from self._run_item(self._items[self._position - 1], is_interrupting=0.2 < chance < 0.5)
-            if chance < 0.65:
+            yield from self._run_item(self._items[self._position - 1], is_interrupting=0.15 < chance < 0.4)
+            if chance < 0.6:
                 self._post(StopAsked("", is_failure=True))
                 self._flush()
                 while not self._is_drained:
@@ -218,7 +218,7 @@ class SimulatedWorker:
         self._is_hanging = self._chance() < self._habits.hangs
         yield False
         if self._last is not None:
-            yield from self._report(self._last, has_failed=self._chance() < self._habits.fails)
+            yield from self._report(self._last, has_failed=self._chance() < 3 * self._habits.fails)
         self._post(Left(b""))
         self._flush()
         self._is_hanging = self._chance() < self._habits.hangs
@@ -230,17 +230,18 @@ class SimulatedWorker:
         """As ``Executor._look_for_item``: asks if it must, and waits for the answer only."""
         for _ in range(int(self._chance() * (len(self.down) + 1))):
             self._take(self.down.popleft())  # What has come by now; the rest is under way.
-        if self._is_drained:
-            return
         if self._position < len(self._items):
             self._waits_seen = self._waits
             return
-        if self._waits > self._waits_seen:
+        if self._is_answered():
             return
         self._post(Asked())
         self._flush()
-        while not self._is_drained and self._position >= len(self._items) and self._waits == self._waits_seen:
+        while not self._is_answered():
             yield from self._receive()
+
+    def _is_answered(self) -> bool:
+        return self._is_drained or self._position < len(self._items) or self._waits > self._waits_seen
 
     def _receive(self) -> Iterator[bool]:
         while not self.down:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.plan import Plan
-from pytest_parpool.policy.dispatcher import Dispatcher, Limits
+from pytest_parpool.policy.dispatcher import Dispatcher, DispatchError, Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS, SchedulerFactory
 from pytest_parpool.policy.schedulers.slots import SlotScheduler
 from tests.plans import random_plan
-from tests.simulation.simulator import DispatcherFactory, Simulator, World
+from tests.simulation.simulator import BrokenPromiseError, DispatcherFactory, Simulator, World
 from tests.simulation.worker import Habits
 
 
@@ -47,7 +47,7 @@ class PatientScheduler(SlotScheduler):
         return [self._source_for(worker).popleft()]
 
 
-def make_patient(plan: Plan, workers: Sequence[WorkerId], *, reorder: bool) -> Scheduler:  # noqa: ARG001 - all factories take the same
+def make_patient(plan: Plan, workers: Sequence[WorkerId], *, reorder: bool) -> Scheduler:
     """Return a scheduler that makes workers wait."""
     return PatientScheduler(plan, workers)
 
@@ -71,7 +71,7 @@ def simulate(
         change_scheduler: Puts another scheduler in the place of the real one.
 
     Raises:
-        BrokenPromiseError, DispatchError: If something is wrong.
+        BrokenPromiseError: If something happened that must not, or the dispatcher or the scheduler refused something.
     """
     source = random.Random(seed)
     count = source.randint(1, 4)
@@ -80,7 +80,10 @@ def simulate(
     scheduler = FACTORIES[mode](plan, worker_ids(count), reorder=source.random() < 0.5)
     world = random_world(source, plan, is_patient=mode == "patient")
     simulator = Simulator(change_scheduler(scheduler), count, world, source, make_dispatcher)
-    simulator.run()
+    try:
+        simulator.run()
+    except (BrokenPromiseError, DispatchError, ValueError) as error:
+        raise BrokenPromiseError(f"simulate({mode!r}, {seed}): {error}") from error
     return simulator
 
 
@@ -99,7 +102,7 @@ def random_world(source: random.Random, plan: Plan, *, is_patient: bool) -> Worl
         habits=Habits(
             is_stop_watched=is_stop_watched,
             is_reporting_late=source.random() < 0.2,
-            fails=0.3 if is_patient else source.choice([0.0, 0.1, 0.3]),
+            fails=0.3 if is_patient else source.choice([0.0, 0.1, 0.4]),
             dies=sometimes(0.1),
             breaks=0.0 if is_patient else sometimes(0.3),
             hangs=sometimes(0.3),
@@ -111,7 +114,7 @@ def random_world(source: random.Random, plan: Plan, *, is_patient: bool) -> Worl
             is_stop_watched=is_stop_watched,
         ),
         expected=plan.durations,
-        stops=source.choice([0.0, 0.2] if is_patient else [0.0, 0.2, 1.0]),
-        shows=source.choice([1.0, 0.5, 0.05]),
+        stops=source.choice([0.0, 0.2] if is_patient else [0.0, 0.3, 1.0]),
+        shows=source.choice([1.0, 0.3, 0.02]),
         disturbances=(sometimes(0.01), sometimes(0.01), 0.0 if is_patient else sometimes(0.01), sometimes(0.05)),
     )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ from pytest_parpool.runtime import link as link_module
 from pytest_parpool.runtime.codec import decode_events, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.link import Inbox, LinkLostError, WorkerLink
+
+assert sys.platform != "win32"  # There are no workers to test, and type checkers know it.
 
 DEADLINE_SECONDS = 60.0  # for what takes milliseconds
 STORM_SECONDS = 0.0002  # between two signals: some ten of them hit each larger call

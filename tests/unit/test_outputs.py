@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -11,6 +12,8 @@ from typing import IO
 import pytest
 
 from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
+
+assert sys.platform != "win32"  # There are no workers to test, and type checkers know it.
 
 TAIL_BYTES = 1 << 20
 

@@ -1,0 +1,295 @@
+"""How a worker is born: first ones and replacements in one state, with all renewed that a fork must not share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.acceptance.runs import add_happenings, notes, run
+
+STATE = '''
+"""Says in what state a process is, as values that can be compared."""
+
+import atexit
+import faulthandler
+import gc
+import locale
+import logging
+import os
+import pathlib
+import random
+import re
+import resource
+import signal
+import sys
+import threading
+import warnings
+
+
+def kind(path):
+    """Return what a descriptor leads to, without what differs between two of the same kind."""
+    if path.endswith("(deleted)"):
+        return "temporary file"
+    return re.sub(r"\\d+", "N", path)
+
+
+def descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = kind(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            pass  # It was open for the listing itself.
+    return found
+
+
+def state(config, session, tmp_path_factory):
+    option = vars(config.option)
+    manager = config.pluginmanager
+    terminal = manager.getplugin("terminalreporter")
+    capture = manager.getplugin("capturemanager")
+    root = logging.getLogger()
+    open_files = descriptors()
+    umask = os.umask(0)
+    os.umask(umask)
+    found = {
+        "environment": {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"},
+        "directory": os.getcwd(),
+        "sys.path": sys.path,
+        "sys.argv": sys.argv,
+        "modules": sorted(sys.modules),
+        "signal handlers": {number.name: str(signal.getsignal(number)) for number in signal.Signals},
+        "blocked signals": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "timers": [signal.getitimer(timer) for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)],
+        "descriptors": sorted(open_files.values()),
+        "standard descriptors": [open_files.get(name) for name in "012"],
+        "standard streams": [str(type(stream)) for stream in (sys.stdin, sys.stdout, sys.stderr)],
+        "original streams": [str(type(stream)) for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__)],
+        "threads": [thread.name for thread in threading.enumerate()],
+        "native threads": len(os.listdir("/proc/self/task")),
+        "random": hash(random.getstate()),
+        "log handlers": [str(type(handler)) for handler in root.handlers],
+        "log levels": [root.level, root.manager.disable],
+        "session": [session.testsfailed, session.testscollected, session.shouldstop, session.shouldfail],
+        "statistics": sorted(terminal.stats),
+        "plugins": [re.sub(r"\\d+", "N", str(name)) for name, plugin in manager.list_name_plugin() if plugin],
+        "hooks": {
+            name: [re.sub(r"\\d+", "N", impl.plugin_name) for impl in caller.get_hookimpls()]
+            for name, caller in vars(manager.hook).items()
+            if not name.startswith("_")
+        },
+        "options": {name: repr(value) for name, value in option.items()},
+        "workerinput": config.workerinput,
+        "workeroutput": config.workeroutput,
+        "garbage collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
+        "umask": umask,
+        "leads its session": os.getpid() == os.getpgrp() == os.getsid(0),
+        "parent": os.getppid(),
+        "atexit": atexit._ncallbacks(),
+        "warning filters": [repr(entry) for entry in warnings.filters],
+        "faulthandler": faulthandler.is_enabled(),
+        "base temp": str(tmp_path_factory.getbasetemp()),
+        "limits": [resource.getrlimit(name) for name in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
+        "interpreter": [sys.getrecursionlimit(), sys.getswitchinterval(), str(sys.excepthook), sys.gettrace()],
+        "locale": locale.setlocale(locale.LC_ALL),
+        "capture": [str(capture), capture.is_globally_capturing()],
+        "warnings on their way": len(config.hook.pytest_warning_recorded._call_history),
+    }
+    if "multiprocessing" in sys.modules:
+        import multiprocessing
+
+        process = multiprocessing.current_process()
+        found["multiprocessing"] = [process.name, process.daemon, len(multiprocessing.active_children())]
+    return found
+'''
+
+# Each test has a process of its own: the first two processes of the run are first workers, the next replace crashed
+# ones, and all others replace workers that had run their one test. A failing test gives the controller statistics.
+STATE_TESTS = """
+import json
+import os
+import random
+
+import pytest
+
+import happenings
+import state
+
+random.seed(4)
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_state(number, request, tmp_path_factory):
+    found = state.state(request.config, request.session, tmp_path_factory)
+    happenings.note("states", json.dumps([os.getpid(), request.config.workerinput["workerid"], found]))
+    if number < 3:
+        os._exit(3)
+    assert number != 4
+"""
+
+CONTROLLERS_NOISE = """
+import logging
+import os
+import random
+import threading
+
+
+def pytest_testnodedown():
+    # What the controller becomes during a run is nothing to a replacement.
+    logging.getLogger().addHandler(logging.NullHandler())
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    os.environ["LATE"] = "yes"
+    os.chdir("/")
+    random.random()
+    os.pipe()
+"""
+
+
+@pytest.mark.parametrize("load", ["", "import multiprocessing"], ids=["bare", "multiprocessing"])
+def test_first_workers_and_replacements_are_born_in_the_same_state(pytester: pytest.Pytester, load: str) -> None:
+    """Field by field, after a crash and after ``--maxtasksperchild`` alike, whatever the controller has become."""
+    add_happenings(pytester)
+    pytester.makepyfile(state=STATE, test_it=STATE_TESTS)
+    pytester.makeconftest(f"{load}\n{CONTROLLERS_NOISE}")
+    result = run(pytester, "-n", "2", "--maxtasksperchild", "1")
+    result.assert_outcomes(passed=4, failed=4)
+    births = [json.loads(line) for line in notes(pytester, "states")]
+    assert len({pid for pid, _, _ in births}) == len(births) == 8
+    workers = {worker for _, worker, _ in births}
+    assert workers == {"gw0", "gw1"}
+    # What bears the worker's name is told apart by nothing else.
+    first, *others = [json.loads(json.dumps(found).replace(worker, "gwN")) for _, worker, found in births]
+    for other in others:
+        for field in first.keys() | other.keys():
+            assert other.get(field) == first.get(field), field
+    check_first_state(first)
+
+
+def check_first_state(found: dict[str, Any]) -> None:
+    """Look at those fields whose value matters by itself."""
+    assert found["leads its session"] is True
+    assert found["threads"] == ["MainThread"]
+    assert found["native threads"] == 1
+    assert found["atexit"] == 0
+    assert found["session"] == [0, 8, False, False]
+    assert found["statistics"] == []
+    assert found["workeroutput"] == {}
+    assert found["warnings on their way"] == 0
+    assert found["blocked signals"] == []
+    assert "default_int_handler" in found["signal handlers"]["SIGINT"]
+    assert "LATE" not in found["environment"]
+    assert found.get("multiprocessing", ["MainProcess", False, 0]) == ["MainProcess", False, 0]
+    # The channel to the controller, and no other: neither a sibling's nor the template's.
+    assert [kind for kind in found["descriptors"] if kind.startswith("socket")] == ["socket:[N]"]
+    assert not {"dsession", "parpool-outermost", "parpool-controller-loop"} & set(found["plugins"])
+
+
+# --- Random -----------------------------------------------------------------------------------------------------------
+
+RANDOM_TESTS = """
+import random
+
+import pytest
+
+import happenings
+
+SEED
+
+@pytest.mark.parametrize("number", range(4))
+def test_draw(number):
+    happenings.note("draws", random.getrandbits(64))
+"""
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"), [pytest.param("", 4, id="unseeded"), pytest.param("random.seed(7)", 1, id="seeded")]
+)
+def test_unseeded_workers_draw_different_numbers_and_seeded_ones_the_same(
+    pytester: pytest.Pytester, seed: str, count: int
+) -> None:
+    """Without a seed no two workers draw the same port; with one each begins where a plain run begins."""
+    add_happenings(pytester)
+    pytester.makepyfile(test_draw=RANDOM_TESTS.replace("SEED", seed))
+    run(pytester, "-n", "2", "--maxtasksperchild", "1").assert_outcomes(passed=4)
+    draws = notes(pytester, "draws")
+    assert len(set(draws)) == count
+    if count == 1:
+        run(pytester, "test_draw.py::test_draw[0]").assert_outcomes(passed=1)
+        assert notes(pytester, "draws")[-1] == draws[0]
+
+
+# --- What belongs to the controller -----------------------------------------------------------------------------------
+
+
+def test_exit_handlers_run_where_they_were_registered(pytester: pytest.Pytester) -> None:
+    """The controller's run once, at its own end; a test's run when its worker leaves."""
+    add_happenings(pytester)
+    pytester.makeconftest(
+        """
+        import atexit
+        import weakref
+
+        import happenings
+
+        class Thing:
+            pass
+
+        thing = Thing()
+        atexit.register(happenings.note, "ends", "controller")
+        weakref.finalize(thing, happenings.note, "ends", "controller's object")
+        """
+    )
+    pytester.makepyfile(
+        """
+        import atexit
+        import weakref
+
+        import pytest
+
+        import happenings
+
+        things = []
+
+        class Thing:
+            pass
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_one(number):
+            atexit.register(happenings.note, "ends", f"test {number}")
+            things.append(Thing())
+            weakref.finalize(things[-1], happenings.note, "ends", f"object of test {number}")
+        """
+    )
+    run(pytester, "-n", "2", "--maxtasksperchild", "1").assert_outcomes(passed=2)
+    assert sorted(notes(pytester, "ends")) == sorted(
+        ["test 0", "object of test 0", "test 1", "object of test 1", "controller", "controller's object"]
+    )
+
+
+def test_no_worker_unconfigures_what_the_controller_configured(pytester: pytest.Pytester) -> None:
+    """What was made in ``pytest_configure`` and is removed in ``pytest_unconfigure`` lives as long as the run."""
+    add_happenings(pytester)
+    pytester.makeconftest(
+        """
+        import os
+
+        import happenings
+
+        def pytest_configure(config):
+            config.add_cleanup(lambda: happenings.note("ends", os.getpid()))
+
+        def pytest_unconfigure(config):
+            happenings.note("ends", os.getpid())
+
+        def pytest_sessionfinish(session):
+            happenings.note("finishes", hasattr(session.config, "workerinput"))
+        """
+    )
+    pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")
+    run(pytester, "-n", "2", "--maxtasksperchild", "1").assert_outcomes(passed=2)
+    ends = notes(pytester, "ends")
+    assert len(ends) == 2
+    assert len(set(ends)) == 1
+    assert "False" in notes(pytester, "finishes")
