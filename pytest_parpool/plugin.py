@@ -64,9 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash.get(SETTINGS, None)
     if settings is None or not settings.processes or config.option.collectonly:
         return
+    # Only now: who runs without workers does not pay for loading all that.
     from pytest_parpool.controller.plugin import ControllerPlugin
+    from pytest_parpool.worker.main import WorkerMain
 
-    plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, _notes(config))
+    plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, _notes(config), WorkerMain)
     config.pluginmanager.register(plugin, "dsession")
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:

@@ -111,5 +111,3 @@ def spawn(worker: WorkerId) -> Spawn:
 def respawn(worker: WorkerId) -> Spawn:
     """Return the wish for a replacement."""
     return Spawn(worker, is_replacement=True)
-
-

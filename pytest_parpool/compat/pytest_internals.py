@@ -153,7 +153,7 @@ def renew_temp_path_factory(config: pytest.Config, find_directory: Callable[[], 
         _ispytest=True,
     )
 
-    def getbasetemp() -> Path:
+    def getbasetemp() -> Any:
         if new._basetemp is None:
             directory = find_directory()
             if directory is None:

@@ -98,7 +98,7 @@ class Nodes:
 
 def _can_travel(value: object) -> bool:
     try:
-        marshal.dumps(value)
+        marshal.dumps(value)  # type: ignore[arg-type]  # whether it can be is the question
     except ValueError:
         return False
     return True

@@ -7,9 +7,9 @@ import functools
 import gc
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -29,14 +29,37 @@ from pytest_parpool.policy.estimates import Estimates
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 from pytest_parpool.runtime.pool import WorkerPool
+from pytest_parpool.runtime.template import WorkerMain
 from pytest_parpool.settings import Settings, publish
-from pytest_parpool.worker.birth import Heritage
-from pytest_parpool.worker.main import WorkerMain
 
 # How long a worker may take to tear down and leave, if the user did not say: the first after Ctrl-C, where somebody waits;
 # the second at a run's normal end, where a session fixture may have a database to put away.
 INTERRUPTED_SHUTDOWN_SECONDS = 5.0
 SHUTDOWN_SECONDS = 60.0
+
+
+class MakeWorkerMain(Protocol):
+    """Makes what a worker does, in the controller, before the fork that carries it over."""
+
+    def __call__(
+        self,
+        session: pytest.Session,
+        *,
+        random_state: random_state.RandomState | None,
+        controller_plugins: tuple[object, ...],
+        initialize: Callable[[], None],
+        is_stop_watched: bool,
+    ) -> WorkerMain:
+        """Return it.
+
+        Args:
+            session: Pytest's, collected.
+            random_state: What ``random`` is to be in each worker, or None to leave it reseeded by the fork.
+            controller_plugins: To be dropped in a worker.
+            initialize: Calls the pool's initializer.
+            is_stop_watched: Whether a failure may stop the run.
+        """
+        ...
 
 
 class ControllerPlugin:
@@ -47,6 +70,7 @@ class ControllerPlugin:
         settings: What the user asked for.
         random_snapshot: ``random`` as it was when we were loaded.
         notes: Lines for the header.
+        make_worker_main: Makes what a worker does. The controller knows it by this signature only.
     """
 
     def __init__(
@@ -55,11 +79,13 @@ class ControllerPlugin:
         settings: Settings,
         random_snapshot: random_state.Snapshot,
         notes: tuple[str, ...],
+        make_worker_main: MakeWorkerMain,
     ) -> None:
         self._config = config
         self._settings = settings
         self._random_snapshot = random_snapshot
         self._notes = notes
+        self._make_worker_main = make_worker_main
         self._lines = TerminalLines(config)
         self._closing_line: str | None = None
         self._wrapper = _OutermostWrapper(self)
@@ -118,12 +144,10 @@ class ControllerPlugin:
         nodes = Nodes(config, pool.workers, settings.testrunuid, plan.nodeids)
         nodes.setup()
         is_stop_watched = _is_stop_watched(config)
-        main = WorkerMain(
+        main = self._make_worker_main(
             session,
-            Heritage(
-                random_state=random_state.for_workers(self._random_snapshot),
-                controller_plugins=(self, self._wrapper, self._loop),
-            ),
+            random_state=random_state.for_workers(self._random_snapshot),
+            controller_plugins=(self, self._wrapper, self._loop),
             initialize=pool.initialize,
             is_stop_watched=is_stop_watched,
         )

@@ -176,7 +176,7 @@ class ParallelRun:
                     deadline = self._clock() + seconds
                     self._deadlines[worker] = min(deadline, self._deadlines.get(worker, deadline))
                 case Interrupt(worker):
-                    # One that is being born, stands still or tears down has its fixtures to put away, and leaves by itself.
+                    # One that is being born, stands still or tears down leaves by itself, its fixtures put away.
                     if self._dispatcher.running(worker) is not None:
                         self._pool.interrupt(worker)
                 case Kill(worker):

@@ -112,38 +112,40 @@ class Executor:
         """Return the next item, or None if there is none now; asks if it must, and waits for the answer only."""
         link = self._link
         self._guarded(link.receive_nowait)
-        if link.inbox.is_drained:
+        if not self._is_answered():
+            link.post(Asked())
+            self._guarded(link.flush)
+            while not self._is_answered():
+                self._guarded(link.receive)
+        inbox = link.inbox
+        if inbox.is_drained or self._position >= inbox.items:
             return None
-        if self._position < link.inbox.items:
-            self._waits_seen = link.inbox.waits
-            return link.items[self._position]
-        if link.inbox.waits > self._waits_seen:
-            # Waiting was the last answer; the next will come unasked.
-            return None
-        link.post(Asked())
-        self._guarded(link.flush)
-        while not link.inbox.is_drained and self._position >= link.inbox.items:
-            if link.inbox.waits > self._waits_seen:
-                return None
-            self._guarded(link.receive)
-        return None if link.inbox.is_drained else link.items[self._position]
+        self._waits_seen = inbox.waits
+        return link.items[self._position]
+
+    def _is_answered(self) -> bool:
+        """Whether it is known what comes next. If the last answer was to wait, the next will come unasked."""
+        inbox = self._link.inbox
+        return inbox.is_drained or self._position < inbox.items or inbox.waits > self._waits_seen
 
     def _guarded(self, talk: Callable[[], None]) -> None:
         """Talk to the controller while a test's left-over signal handler may raise; that is not the next test's fault.
 
-        What was cut off is taken up by the next call, so nothing is lost.
+        What was cut off is taken up by the next call of the link, so nothing is lost. When this returns everything is
+        sent; whether something was received, the caller sees by what came.
         """
         try:
             talk()
         except (KeyboardInterrupt, SystemExit, LinkLostError, pytest.exit.Exception):
             raise
-        except BaseException as error:  # An alarm may raise anything; it is reported as a warning.
+        except BaseException as error:  # noqa: BLE001  -- an alarm may raise anything; it is reported as a warning
             last = self.item(self.last_item).nodeid if self.last_item is not None else "the start of the worker"
             self._reporter.warn(
                 f"a signal handler raised {type(error).__name__}: {error} while no test was running; "
                 f"it was probably left behind by {last!r}",
                 last,
             )
+            self._guarded(self._link.flush)
 
     def _forward_stop(self) -> None:
         """Tell the controller if something here asked the session to stop, and begin nothing more."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_parpool.compat import pytest_internals
+from pytest_parpool.compat.random_state import RandomState
 from pytest_parpool.hookspecs import StartedWorker
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
@@ -30,7 +31,8 @@ class WorkerMain:
 
     Args:
         session: Pytest's, collected.
-        heritage: What the controller decided.
+        random_state: What ``random`` is to be, or None to leave it reseeded by the fork.
+        controller_plugins: To be dropped here.
         initialize: Calls the pool's initializer.
         is_stop_watched: Whether a failure may stop the run.
     """
@@ -38,14 +40,15 @@ class WorkerMain:
     def __init__(
         self,
         session: pytest.Session,
-        heritage: Heritage,
         *,
+        random_state: RandomState | None,
+        controller_plugins: tuple[object, ...],
         initialize: Callable[[], None],
         is_stop_watched: bool,
     ) -> None:
         self._session = session
         self._config = session.config
-        self._heritage = heritage
+        self._heritage = Heritage(random_state, controller_plugins)
         self._initialize = initialize
         self._is_stop_watched = is_stop_watched
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-RUN_SECONDS = 60
+from tests.acceptance.runs import run
 
 PASSING = "def test_one(): pass\ndef test_two(): pass\ndef test_three(): pass"
 FAILING = "def test_one(): pass\ndef test_two(): assert 0\ndef test_three(): pass"
@@ -34,21 +34,35 @@ class Case:
 CASES = [
     Case("all pass", 0, {"test_a": PASSING}),
     Case("one fails", 1, {"test_a": FAILING}),
-    Case("an error in setup", 1, {"test_a": PASSING, "conftest": """
+    Case(
+        "an error in setup",
+        1,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         @pytest.fixture(autouse=True, scope="session")
         def broken():
             raise OSError("no database")
-    """}),
-    Case("an error in the session's teardown", 1, {"test_a": "def test_one(resource): pass", "conftest": """
+    """,
+        },
+    ),
+    Case(
+        "an error in the session's teardown",
+        1,
+        {
+            "test_a": "def test_one(resource): pass",
+            "conftest": """
         import pytest
 
         @pytest.fixture(scope="session")
         def resource():
             yield
             raise OSError("no database")
-    """}),
+    """,
+        },
+    ),
     Case("no tests", 5, {"test_a": "x = 1"}),
     Case("all deselected", 5, {"test_a": PASSING}, ("-m", "not_there")),
     Case("-k matches nothing", 5, {"test_a": PASSING}, ("-k", "not_there")),
@@ -56,12 +70,19 @@ CASES = [
     Case("missing test", 4, {"test_a": PASSING}, ("test_a.py::test_not_there",)),
     Case("unknown option", 4, {"test_a": PASSING}, ("--not-there",)),
     Case("bad value", 4, {"test_a": PASSING}, ("--maxfail=many",)),
-    Case("usage error in a conftest", 4, {"test_a": PASSING, "conftest": """
+    Case(
+        "usage error in a conftest",
+        4,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         def pytest_configure(config):
             raise pytest.UsageError("give me a database")
-    """}),
+    """,
+        },
+    ),
     Case("broken conftest", 4, {"test_a": PASSING, "conftest": BROKEN_FILE}),
     Case("collection error", 2, {"test_a": PASSING, "test_b": BROKEN_FILE}),
     Case(
@@ -71,19 +92,47 @@ CASES = [
         ("--continue-on-collection-errors",),
     ),
     Case("collect only", 0, {"test_a": PASSING}, ("--collect-only",)),
-    Case("internal error before the run", 3, {"test_a": PASSING, "conftest": """
+    Case(
+        "internal error before the run",
+        3,
+        {
+            "test_a": PASSING,
+            "conftest": """
         def pytest_collection_modifyitems(items):
             raise RuntimeError("a broken plugin")
-    """}),
-    Case("internal error in a reporting hook", 3, {"test_a": PASSING, "conftest": """
+    """,
+        },
+    ),
+    Case(
+        "internal error in a reporting hook",
+        3,
+        {
+            "test_a": PASSING,
+            "conftest": """
         def pytest_runtest_logreport(report):
             raise RuntimeError("a broken plugin")
-    """}, has_same_counts=False),
-    Case("internal error in a hook around a test", 3, {"test_a": PASSING, "conftest": """
+    """,
+        },
+        has_same_counts=False,
+    ),
+    Case(
+        "internal error in a hook around a test",
+        3,
+        {
+            "test_a": PASSING,
+            "conftest": """
         def pytest_runtest_protocol(item):
             raise RuntimeError("a broken plugin")
-    """}, has_same_counts=False),
-    Case("internal error after the run", 3, {"test_a": PASSING, "conftest": """
+    """,
+        },
+        has_same_counts=False,
+    ),
+    Case(
+        "internal error after the run",
+        3,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -92,56 +141,104 @@ CASES = [
             if hasattr(session.config, "workerinput"):
                 return result
             raise RuntimeError("a broken plugin")
-    """}),
+    """,
+        },
+    ),
     Case("exit in a test", 2, {"test_a": "import pytest\ndef test_one(): pytest.exit('that is enough')"}),
-    Case("exit in a test, with a code", 7, {"test_a": """
+    Case(
+        "exit in a test, with a code",
+        7,
+        {
+            "test_a": """
         import pytest
 
         def test_one():
             pytest.exit("that is enough", returncode=7)
-    """}),
-    Case("exit in a fixture", 2, {"test_a": PASSING, "conftest": """
+    """
+        },
+    ),
+    Case(
+        "exit in a fixture",
+        2,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         @pytest.fixture(autouse=True)
         def guard():
             pytest.exit("no database")
-    """}),
-    Case("exit in a fixture, with a code", 0, {"test_a": PASSING, "conftest": """
+    """,
+        },
+    ),
+    Case(
+        "exit in a fixture, with a code",
+        0,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         @pytest.fixture(autouse=True)
         def guard():
             pytest.exit("nothing to do", returncode=0)
-    """}),
-    Case("exit in a session fixture's teardown", 6, {"test_a": "def test_one(guard): pass", "conftest": """
+    """,
+        },
+    ),
+    Case(
+        "exit in a session fixture's teardown",
+        6,
+        {
+            "test_a": "def test_one(guard): pass",
+            "conftest": """
         import pytest
 
         @pytest.fixture(scope="session")
         def guard():
             yield
             pytest.exit("the database is gone", returncode=6)
-    """}, has_same_counts=False),
+    """,
+        },
+        has_same_counts=False,
+    ),
     Case("exit in collection", 2, {"test_a": "import pytest\npytest.exit('wrong machine')"}),
-    Case("exit at the end of collection, with a code", 9, {"test_a": PASSING, "conftest": """
+    Case(
+        "exit at the end of collection, with a code",
+        9,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         def pytest_collection_modifyitems(items):
             pytest.exit("wrong machine", returncode=9)
-    """}),
+    """,
+        },
+    ),
     Case("KeyboardInterrupt in a test", 2, {"test_a": "def test_one(): raise KeyboardInterrupt"}),
-    Case("KeyboardInterrupt in a fixture", 2, {"test_a": PASSING, "conftest": """
+    Case(
+        "KeyboardInterrupt in a fixture",
+        2,
+        {
+            "test_a": PASSING,
+            "conftest": """
         import pytest
 
         @pytest.fixture(autouse=True)
         def guard():
             raise KeyboardInterrupt
-    """}),
+    """,
+        },
+    ),
     Case("SystemExit in a test", 1, {"test_a": "def test_one(): raise SystemExit(3)\ndef test_two(): pass"}),
     Case("-x", 1, {"test_a": "def test_one(): assert 0\ndef test_two(): pass"}, ("-x",), has_same_counts=False),
     Case("--maxfail", 1, {"test_a": FAILING + "\ndef test_four(): assert 0"}, ("--maxfail=2",)),
     Case("--sw", 2, {"test_a": "def test_one(): assert 0"}, ("--sw",)),
-    Case("skipped and xfailed", 0, {"test_a": """
+    Case(
+        "skipped and xfailed",
+        0,
+        {
+            "test_a": """
         import pytest
 
         def test_skip(): pytest.skip("not here")
@@ -151,14 +248,23 @@ CASES = [
 
         @pytest.mark.xfail
         def test_xpass(): pass
-    """}),
+    """
+        },
+    ),
     Case("strict xpass", 1, {"test_a": "import pytest\n@pytest.mark.xfail(strict=True)\ndef test_xpass(): pass"}),
-    Case("a warning is an error", 1, {"test_a": """
+    Case(
+        "a warning is an error",
+        1,
+        {
+            "test_a": """
         import warnings
 
         def test_one(): warnings.warn("old")
         def test_two(): pass
-    """}, ("-W", "error")),
+    """
+        },
+        ("-W", "error"),
+    ),
     Case("version", 0, {"test_a": PASSING}, ("--version",)),
     Case("fixtures", 0, {"test_a": PASSING}, ("--fixtures",)),
 ]
@@ -173,9 +279,9 @@ def test_a_run_on_workers_ends_as_a_plain_run(pytester: pytest.Pytester, case: C
     pytester.makepyfile(**case.files)
     # Each run finds the same cache: none.
     arguments = (*case.arguments, "-p", "no:cacheprovider") if "--sw" not in case.arguments else case.arguments
-    plain = pytester.runpytest_subprocess(*arguments, "-p", "no:parpool", "-p", "no:xdist", timeout=RUN_SECONDS)
+    plain = run(pytester, *arguments, "-p", "no:parpool", "-p", "no:xdist")
     assert plain.ret == case.code
-    ours = pytester.runpytest_subprocess(*arguments, "-n", "2", timeout=RUN_SECONDS)
+    ours = run(pytester, *arguments, "-n", "2")
     assert ours.ret == case.code
     if case.code == pytest.ExitCode.INTERNAL_ERROR:
         assert ours.stdout.str().count("INTERNALERROR> RuntimeError: a broken plugin") == 1

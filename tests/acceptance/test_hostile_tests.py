@@ -542,6 +542,7 @@ def test_a_left_behind_handler_that_raises_is_a_warning(pytester: pytest.Pyteste
             # In the controller, while the worker has asked it what comes next, and sleeps.
             if os.environ.get("PYTEST_XDIST_WORKER") or report.when != "setup" or "test_leaving" not in report.nodeid:
                 return
+            happenings.tell("controller_is_busy")
             pid = int(happenings.wait_for("called"))
             happenings.wait_until(lambda: happenings.state(pid) == "S")
             os.kill(pid, signal.SIGALRM)
@@ -567,6 +568,7 @@ def test_a_left_behind_handler_that_raises_is_a_warning(pytester: pytest.Pyteste
 
         def test_leaving(printing):
             signal.signal(signal.SIGALRM, handler)
+            happenings.wait_for("controller_is_busy")
             happenings.tell("called", os.getpid())
 
         def test_behind(): pass

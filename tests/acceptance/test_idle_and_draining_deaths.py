@@ -238,7 +238,7 @@ def test_a_broken_plugin_in_a_worker_is_an_internal_error(pytester: pytest.Pytes
 
         @pytest.hookimpl(tryfirst=True)
         def {hook}:
-            if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+            if os.environ.get("PYTEST_XDIST_WORKER"):
                 raise LookupError("broken in the worker only")
 
         @pytest.fixture(scope="session", autouse=True)
@@ -253,7 +253,7 @@ def test_a_broken_plugin_in_a_worker_is_an_internal_error(pytester: pytest.Pytes
     shown = result.stdout.str() + result.stderr.str()
     assert shown.count("LookupError: broken in the worker only") == 1
     assert "INTERNALERROR" in shown
-    assert "worker 'gw0'" in shown
+    assert "INTERNALERROR in worker 'gw" in shown
     assert "in " + hook.partition("(")[0] in shown
     if hook != "pytest_runtest_protocol(item)":  # Before that nothing is set up.
-        assert "gw0" in runs.notes(pytester, "torn_down")
+        assert runs.notes(pytester, "torn_down")

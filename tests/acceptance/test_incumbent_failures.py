@@ -53,7 +53,7 @@ def test_slow_tests_beside_one_another_run_on_different_workers(pytester: pytest
 
 @pytest.mark.parametrize("dist", ["load", "loadscope", "loadgroup"])
 def test_parameters_without_an_order(pytester: pytest.Pytester, dist: str) -> None:
-    """Parametrising over a set, whose order differs in every process that is started, works: there is one collection."""
+    """Parametrising over a set, whose order differs in each new process, works: there is one collection."""
     pytester.makepyfile(
         """
         import pytest

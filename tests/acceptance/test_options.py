@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.runs import add_happenings, notes, run
+from tests.acceptance.runs import RUN_SECONDS, add_happenings, notes, run
 
 TEN_TESTS = """
     import pytest
@@ -33,10 +34,8 @@ TELLING_CONFTEST = """
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A suite of ten tests that notes who ran them. Not changed by what this run itself was started with."""
-    for name in ("PYTEST_XDIST_AUTO_NUM_WORKERS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID"):
-        monkeypatch.delenv(name, raising=False)
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A suite of ten tests that notes who ran them."""
     add_happenings(pytester)
     pytester.makepyfile(conftest=TELLING_CONFTEST, test_a=TEN_TESTS)
     return pytester
@@ -51,7 +50,7 @@ def told(pytester: pytest.Pytester) -> list[tuple[str, str, str, str]]:
     return found
 
 
-# --- How many workers -----------------------------------------------------------------------------------------------------
+# --- How many workers -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_the_real_number_of_workers_is_known_everywhere(
 ) -> None:
     """``tx``, ``numprocesses`` and ``workercount`` agree before a node is configured; never more workers than items."""
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "5")
-    result = run(suite, *arguments.split())
+    result = suite.runpytest_subprocess(*arguments.split(), timeout=RUN_SECONDS)
     result.assert_outcomes(passed=10)
     numprocesses = None if "--tx" in arguments else count
     assert notes(suite, "controller") == [f"{count} {count} {numprocesses}"] * count
@@ -91,7 +90,7 @@ def test_auto_is_a_whole_number_of_workers(suite: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["", "-n0", "--dist=load", "-d", "-n2 --dist=no", "-n auto --pdb"])
-def test_in_this_process(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: str) -> None:
+def test_in_this_process(suite: pytest.Pytester, arguments: str) -> None:
     """Without workers all tests run in one process, whatever ``--dist`` says; ``-n`` goes before ``--dist no``."""
     result = run(suite, *arguments.split())
     result.assert_outcomes(passed=10)
@@ -102,7 +101,7 @@ def test_in_this_process(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
         assert workers == {"master"}
 
 
-# --- How tests are distributed ----------------------------------------------------------------------------------------------
+# --- How tests are distributed ----------------------------------------------------------------------------------------
 
 TWO_FILES = """
     import pytest
@@ -129,7 +128,7 @@ def test_every_mode_keeps_together_what_it_promises(suite: pytest.Pytester, mode
     result.assert_outcomes(passed=14 * times)
     runs = told(suite)
     assert set(collections.Counter(nodeid for *_, nodeid in runs).values()) == {times}
-    keys = {
+    keys: dict[str, Callable[[str], str]] = {
         "loadscope": lambda nodeid: nodeid.rpartition("::")[0],
         "loadfile": lambda nodeid: nodeid.partition("::")[0],
         "loadgroup": lambda nodeid: "shared" if nodeid.endswith("test_grouped") else nodeid,
@@ -165,7 +164,7 @@ def test_maxschedchunk(suite: pytest.Pytester) -> None:
     result.assert_outcomes(passed=10)
 
 
-# --- The run's id -----------------------------------------------------------------------------------------------------------
+# --- The run's id -----------------------------------------------------------------------------------------------------
 
 
 def test_testrunuid(suite: pytest.Pytester) -> None:
@@ -183,7 +182,7 @@ def test_an_id_of_its_own_for_each_run(suite: pytest.Pytester) -> None:
     assert ids[0] != ids[-1]
 
 
-# --- New workers ------------------------------------------------------------------------------------------------------------
+# --- New workers ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", ["option", "ini"])
@@ -295,7 +294,7 @@ def test_a_failing_initializer_ends_the_run(suite: pytest.Pytester, place: str) 
     result.assert_outcomes()
 
 
-# --- Own schedulers -----------------------------------------------------------------------------------------------------------
+# --- Own schedulers ---------------------------------------------------------------------------------------------------
 
 
 def test_an_own_scheduler_decides(suite: pytest.Pytester) -> None:
@@ -348,7 +347,7 @@ def test_what_is_no_scheduler_is_refused(suite: pytest.Pytester, answer: str) ->
     assert told(suite) == []
 
 
-# --- Values that are not allowed ------------------------------------------------------------------------------------------------
+# --- Values that are not allowed --------------------------------------------------------------------------------------
 
 BAD_OPTIONS = [
     ("-n", "some", "-n/--numprocesses: 'some'", "whole number >= 0, 'auto' or 'logical'"),
@@ -420,7 +419,8 @@ def test_a_bad_environment_variable_is_refused_in_one_line(
     """The same for the environment variable that ``-n auto`` looks at."""
     pytester.makepyfile("raise AssertionError('collected')")
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "many")
-    assert_refused(run(pytester, "-nauto"), "environment variable PYTEST_XDIST_AUTO_NUM_WORKERS: 'many'", "whole number")
+    result = pytester.runpytest_subprocess("-nauto", timeout=RUN_SECONDS)
+    assert_refused(result, "environment variable PYTEST_XDIST_AUTO_NUM_WORKERS: 'many'", "whole number")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
@@ -428,7 +428,7 @@ def test_too_few_open_files_are_found_before_the_fork(suite: pytest.Pytester) ->
     """One line names the limit and what to do, before any worker is there; exit 4."""
     suite.makepyfile(test_a=TEN_TESTS.replace("range(10)", "range(100)"))
     shell = f'ulimit -n 256; exec "{sys.executable}" -m pytest -n 64 -p no:cacheprovider'
-    result = suite.run("sh", "-c", shell, timeout=60)
+    result = suite.run("sh", "-c", shell, timeout=RUN_SECONDS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     errors = [line for line in result.errlines + result.outlines if "RLIMIT_NOFILE" in line]
     assert len(errors) == 1

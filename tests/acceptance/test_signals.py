@@ -74,7 +74,7 @@ class Run:
                 start_new_session=True,
             )
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Run:  # noqa: PYI034  -- Self came with Python 3.11
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,9 +160,6 @@ TWO_LONG_TESTS = """
     def test_second(resource):
         events.tell_pid("second")
         events.run_for_ever()
-
-    def test_third(): pass
-    def test_fourth(): pass
 """
 
 
@@ -186,7 +183,7 @@ ARGUMENTS = ("-p", "no:cacheprovider", "--dist=load")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_one_interrupt_ends_the_run_in_order(write: Callable[..., pathlib.Path], number: signal.Signals) -> None:
     """Running tests get KeyboardInterrupt, fixtures are torn down, the summary names the tests, the code is 2."""
-    with Run(write(test_a=TWO_LONG_TESTS), *ARGUMENTS, "-n4") as run:
+    with Run(write(test_a=TWO_LONG_TESTS), *ARGUMENTS, "-n2") as run:
         run.wait_for("running-first", "running-second")
         run.send(number)
         assert run.exit_code() == pytest.ExitCode.INTERRUPTED
@@ -196,7 +193,7 @@ def test_one_interrupt_ends_the_run_in_order(write: Callable[..., pathlib.Path],
             assert f"interrupted: test_a.py::test_{name} (gw" in output
         assert len(list(run.path.glob("torn-down-session-gw?"))) >= 2
         assert "KeyboardInterrupt" in output
-        assert "Traceback" not in output
+        assert "Traceback" not in output, output
         assert "died" not in output
         assert "killed" not in output
         assert all(map(is_gone, run.noted_pids()))
@@ -328,7 +325,7 @@ def test_an_interrupt_while_fixtures_are_torn_down(write: Callable[..., pathlib.
         assert all(map(is_gone, run.noted_pids()))
 
 
-# --- The controller's sudden death --------------------------------------------------------------------------------------
+# --- The controller's sudden death ------------------------------------------------------------------------------------
 
 BUSY_IN_C = "sum(range(10**12))"
 DEAF = """signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -367,7 +364,7 @@ def test_no_worker_outlives_a_killed_controller(write: Callable[..., pathlib.Pat
         wait_until(lambda: all(map(is_gone, pids)), "the end of all processes", KILLED_WITHIN_SECONDS)
 
 
-# --- Stopping and continuing --------------------------------------------------------------------------------------------
+# --- Stopping and continuing ------------------------------------------------------------------------------------------
 
 
 @linux_only
@@ -414,7 +411,7 @@ def test_ctrl_z_stops_workers_and_fg_continues_them(write: Callable[..., pathlib
         assert "2 passed" in run.output()
 
 
-# --- Signals that are somebody else's -------------------------------------------------------------------------------------
+# --- Signals that are somebody else's ---------------------------------------------------------------------------------
 
 
 def test_under_nohup_a_hangup_is_ignored(write: Callable[..., pathlib.Path]) -> None:

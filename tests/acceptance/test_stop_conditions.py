@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-RUN_SECONDS = 60
+from tests.acceptance.runs import run
 
 # Waits inside of tests end with the event, or with this deadline; then the test fails and shows in the counts.
 LIBRARY = """
@@ -63,7 +63,7 @@ def started(pytester: pytest.Pytester) -> list[str]:
 def test_x_stops_all_workers(pytester: pytest.Pytester, workers: int, dist: str) -> None:
     """With ``-x`` and the first of 400 failing, the others begin at most the one test each they had in hand."""
     pytester.makepyfile(events=LIBRARY, conftest=CONFTEST, test_a=FIRST_OF_MANY_FAILS)
-    result = pytester.runpytest_subprocess("-x", f"-n{workers}", "--dist", dist, timeout=RUN_SECONDS)
+    result = run(pytester, "-x", f"-n{workers}", "--dist", dist)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     begun = started(pytester)
     assert "0" in begun
@@ -98,7 +98,7 @@ def test_maxfail_counts_the_failures_of_all_workers(pytester: pytest.Pytester) -
                 events.wait_for("shown2")
         """,
     )
-    result = pytester.runpytest_subprocess("--maxfail=2", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "--maxfail=2", "-n2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert len(started(pytester)) <= 3
     result.assert_outcomes(failed=2, passed=len(started(pytester)) - 2)
@@ -116,7 +116,7 @@ def test_a_failure_below_maxfail_stops_nothing(pytester: pytest.Pytester) -> Non
                 assert number % 10
         """
     )
-    result = pytester.runpytest_subprocess("--maxfail=4", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "--maxfail=4", "-n2")
     result.assert_outcomes(failed=3, passed=27)
 
 
@@ -139,7 +139,7 @@ def test_an_error_in_setup_stops_too(pytester: pytest.Pytester) -> None:
                 events.wait_for("shown")
         """,
     )
-    result = pytester.runpytest_subprocess("-x", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "-x", "-n2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert len(started(pytester)) <= 2
     assert result.parseoutcomes()["errors"] == 1
@@ -160,7 +160,7 @@ def test_a_failed_teardown_stops_too(pytester: pytest.Pytester) -> None:
         """,
         test_b="def test_two(): pass",
     )
-    result = pytester.runpytest_subprocess("-x", "-n1", timeout=RUN_SECONDS)
+    result = run(pytester, "-x", "-n1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=1, errors=1)
 
@@ -179,13 +179,13 @@ def test_stepwise_stops_at_the_first_failure_and_goes_on_there(pytester: pytest.
                 events.wait_for("shown")
     """
     pytester.makepyfile(events=LIBRARY, conftest=CONFTEST, test_a=suite.replace("FAILING", "1"))
-    result = pytester.runpytest_subprocess("--sw", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "--sw", "-n2")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*Interrupted: Test failed, continuing from this test next run.*"])
     assert len(started(pytester)) <= 3
     (pytester.path / "started").unlink()
     pytester.makepyfile(test_a=suite.replace("FAILING", "None"))
-    result = pytester.runpytest_subprocess("--sw", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "--sw", "-n2")
     assert result.ret == pytest.ExitCode.OK
     assert sorted(map(int, started(pytester))) == list(range(1, 400))
 
@@ -236,7 +236,7 @@ def test_a_session_that_is_asked_to_stop_stops(
                     events.wait_for("shown")
         """,
     )
-    result = pytester.runpytest_subprocess("-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "-n2")
     assert result.ret == code
     result.stdout.fnmatch_lines([said])
     begun = started(pytester)
@@ -269,7 +269,7 @@ def test_exit_stops_all_workers(pytester: pytest.Pytester, workers: int) -> None
                 events.wait_for("gw0 down")
         """,
     )
-    result = pytester.runpytest_subprocess(f"-n{workers}", timeout=RUN_SECONDS)
+    result = run(pytester, f"-n{workers}")
     assert result.ret == 7
     result.stdout.fnmatch_lines(["!!* _pytest.outcomes.Exit: the machine is on fire !!*"])
     begun = started(pytester)
@@ -281,7 +281,8 @@ def test_fixtures_are_torn_down_after_a_stop(pytester: pytest.Pytester) -> None:
     """After ``-x`` every worker tears down what it has set up, once."""
     pytester.makepyfile(
         events=LIBRARY,
-        conftest=CONFTEST + """
+        conftest=CONFTEST
+        + """
     import pytest
 
     @pytest.fixture(scope="session", autouse=True)
@@ -298,7 +299,7 @@ def test_fixtures_are_torn_down_after_a_stop(pytester: pytest.Pytester) -> None:
 """,
         test_a=FIRST_OF_MANY_FAILS,
     )
-    result = pytester.runpytest_subprocess("-x", "-n3", timeout=RUN_SECONDS)
+    result = run(pytester, "-x", "-n3")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     noted = started(pytester)
     ups = sorted(line.removeprefix("up ") for line in noted if line.startswith("up "))
@@ -310,5 +311,5 @@ def test_fixtures_are_torn_down_after_a_stop(pytester: pytest.Pytester) -> None:
 def test_tests_that_a_stop_left_out_are_not_called_lost(pytester: pytest.Pytester) -> None:
     """What the user asked to leave out is no fault: nothing is said to be not run."""
     pytester.makepyfile(events=LIBRARY, conftest=CONFTEST, test_a=FIRST_OF_MANY_FAILS)
-    result = pytester.runpytest_subprocess("-x", "-n2", timeout=RUN_SECONDS)
+    result = run(pytester, "-x", "-n2")
     result.stdout.no_fnmatch_line("*not run*")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.acceptance.runs import RUN_SECONDS, run
+from tests.acceptance.runs import run
 
 MIXED = {
     "test_a": """
@@ -72,7 +72,7 @@ def without_times(lines: list[str]) -> list[str]:
     return [re.sub(r"\d+\.\d+s", "N.NNs", line) for line in lines]
 
 
-# --- Our own lines ------------------------------------------------------------------------------------------------------
+# --- Our own lines ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,7 @@ def without_times(lines: list[str]) -> list[str]:
         (("-n2", "--dist=each"), "parpool: 2 workers (fork), each"),
     ],
 )
-def test_the_header_says_who_runs_the_tests(
-    pytester: pytest.Pytester, arguments: tuple[str, ...], header: str
-) -> None:
+def test_the_header_says_who_runs_the_tests(pytester: pytest.Pytester, arguments: tuple[str, ...], header: str) -> None:
     """One line tells the number of workers, how they start and how tests are distributed."""
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass\ndef test_3(): pass\ndef test_4(): pass")
     result = run(pytester, *arguments)
@@ -105,7 +103,7 @@ def test_the_closing_line_says_what_workers_were_good_for(pytester: pytest.Pytes
     assert "2 passed" in result.outlines[-1]
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n0",), ("-n2", "--collect-only")], ids=lambda value: " ".join(value))
+@pytest.mark.parametrize("arguments", [(), ("-n0",), ("-n2", "--collect-only")], ids=" ".join)
 def test_without_workers_nothing_is_said(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """A run in this process has no line of ours, and looks like a plain one."""
     make_mixed_suite(pytester)
@@ -122,7 +120,7 @@ def after_collection(result: pytest.RunResult) -> list[str]:
     return result.outlines[start:]
 
 
-# --- Results ------------------------------------------------------------------------------------------------------------
+# --- Results ----------------------------------------------------------------------------------------------------------
 
 
 def test_verbose_has_one_line_per_result(pytester: pytest.Pytester) -> None:
@@ -201,7 +199,7 @@ def test_a_failure_names_its_worker(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("nobody sees this")
 
 
-# --- Reports in files ---------------------------------------------------------------------------------------------------
+# --- Reports in files -------------------------------------------------------------------------------------------------
 
 
 def test_junitxml_has_every_test_once(pytester: pytest.Pytester) -> None:
@@ -215,7 +213,7 @@ def test_junitxml_has_every_test_once(pytester: pytest.Pytester) -> None:
 
 def read_junit(pytester: pytest.Pytester, name: str) -> tuple[dict[str, str | None], list[tuple[str, ...]]]:
     """Return the counts of an XML report, and of each test its name and what is said of it, in order of names."""
-    suite = ElementTree.parse(pytester.path / name).getroot()[0]
+    suite = ET.parse(pytester.path / name).getroot()[0]
     sums = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
     cases = []
     for case in suite:
@@ -243,7 +241,7 @@ def test_junitxml_has_a_crash_as_an_error(pytester: pytest.Pytester) -> None:
     assert int(sums["errors"] or 0) + int(sums["failures"] or 0) == 1
 
 
-# --- The cache ----------------------------------------------------------------------------------------------------------
+# --- The cache --------------------------------------------------------------------------------------------------------
 
 
 def test_last_failures_are_run_again(pytester: pytest.Pytester) -> None:
@@ -277,7 +275,7 @@ def test_new_files_come_first(pytester: pytest.Pytester) -> None:
     assert names == ["test_b.py::test_new", "test_a.py::test_old"]
 
 
-# --- Warnings -----------------------------------------------------------------------------------------------------------
+# --- Warnings ---------------------------------------------------------------------------------------------------------
 
 
 def test_each_warning_is_shown_once(pytester: pytest.Pytester) -> None:
@@ -317,7 +315,7 @@ def test_each_warning_is_shown_once(pytester: pytest.Pytester) -> None:
     ours.stdout.fnmatch_lines(["test_a.py::test_one", "*UserWarning: from a test"])
 
 
-# --- What the user prints -----------------------------------------------------------------------------------------------
+# --- What the user prints ---------------------------------------------------------------------------------------------
 
 
 def test_captured_output_of_one_test_never_holds_anothers(pytester: pytest.Pytester) -> None:

@@ -262,6 +262,7 @@ def test_a_death_amid_a_huge_report_takes_only_that_report_along(suite: pytest.P
         def pytest_runtest_logreport(report):
             # In the controller: nothing is read before the worker is dead, so that its report is surely cut off.
             if not os.environ.get("PYTEST_XDIST_WORKER") and is_dying(report):
+                happenings.tell("controller_is_busy")
                 pid = int(happenings.wait_for("worker"))
                 happenings.wait_until(lambda: happenings.state(pid) in "XZ")
             return (yield)
@@ -304,6 +305,7 @@ def test_a_death_amid_a_huge_report_takes_only_that_report_along(suite: pytest.P
         def test_before(): pass
 
         def test_huge(setup_that_is_reported_at_once, record_property):
+            happenings.wait_for("controller_is_busy")
             record_property("huge", "x" * 50_000_000)
             threading.Thread(target=die_while_sending, daemon=True).start()
 

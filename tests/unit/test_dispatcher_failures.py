@@ -10,7 +10,21 @@ from pytest_parpool.model.messages import Asked, Drain, Draining, Proceed, Troub
 from pytest_parpool.model.notices import Judged, StopRequested
 from pytest_parpool.policy.dispatcher import DispatchError, Limits
 from pytest_parpool.policy.lifecycle import WorkerState
-from tests.dispatching import GW0, GW1, GW2, LEFT, READY, SEGFAULT, Bench, failed, finished, passed, respawn, run, started
+from tests.dispatching import (
+    GW0,
+    GW1,
+    GW2,
+    LEFT,
+    READY,
+    SEGFAULT,
+    Bench,
+    failed,
+    finished,
+    passed,
+    respawn,
+    run,
+    started,
+)
 
 WATCHED = Limits(restarts=4, is_stop_watched=True)
 TROUBLED_0 = Troubled(ItemIndex(0))

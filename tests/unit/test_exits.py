@@ -1,0 +1,44 @@
+"""How a process ended is said in words that people look for."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+
+import pytest
+
+from pytest_parpool.model.exits import CHANNEL_LOST_CODE, Exit
+
+
+@pytest.mark.parametrize(
+    ("exit_", "text"),
+    [
+        (Exit(0), "exit code 0"),
+        (Exit(3), "exit code 3"),
+        (Exit(-signal.SIGSEGV), "killed by SIGSEGV"),
+        (Exit(-signal.SIGKILL), "killed by SIGKILL"),
+        (Exit(-signal.SIGABRT), "killed by SIGABRT"),
+        (Exit(-63), "killed by signal 63"),
+        (Exit(None), "exit code unknown"),
+        (Exit(None, "it could not be forked: no memory"), "it could not be forked: no memory"),
+    ],
+)
+def test_describe(exit_: Exit, text: str) -> None:
+    """A signal is called by its name, if it has one; an end without a code says why."""
+    assert exit_.describe() == text
+
+
+def test_a_lost_channel() -> None:
+    """A worker that could not reach the controller any more says what a test probably did."""
+    assert "closed or replaced the worker's file descriptors" in Exit(CHANNEL_LOST_CODE).describe()
+
+
+@pytest.mark.parametrize(("code", "may_be"), [(-9, True), (None, True), (0, False), (9, False), (-11, False)])
+def test_may_be_kill(code: int | None, may_be: bool) -> None:
+    """An end that nobody saw may have been any."""
+    assert Exit(code).may_be_kill is may_be
+
+
+def test_pickling() -> None:
+    """An exit may cross a process."""
+    assert pickle.loads(pickle.dumps(Exit(None, "why"))) == Exit(None, "why")
