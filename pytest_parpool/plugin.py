@@ -1,4 +1,4 @@
-"""The entry point that pytest loads: registers options, hooks, fixtures and, if there are to be workers, the controller."""
+"""The entry point that pytest loads: registers options, hooks, fixtures and, for a run with workers, the controller."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Everything of pytest's that is private, in one place.
 
-Each function does one thing to a forked worker's copy of pytest that pytest has no public word for. ``missing_internals``
-says at start what this pytest does not have; what depends on it then behaves as in plain pytest.
+Each function does one thing to a forked worker's copy of pytest that pytest has no public word for.
+``missing_internals`` says at start what this pytest does not have; what depends on it then behaves as in plain pytest.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def renew_capture(config: pytest.Config) -> tuple[int, int]:
     """Give this process capture files of its own, and return their descriptors (stdout, stderr; -1 for none).
 
     The files of ``FDCapture`` are shared across a fork: two workers would write, and truncate, the same one. Outside of
-    tests standard output goes nowhere, as plugins that print in every process expect, unless the user asked for ``-s`` or
-    ``tee-sys``.
+    tests standard output goes nowhere, as plugins that print in every process expect, unless the user asked for ``-s``
+    or ``tee-sys``.
     """
     capture: Any = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
     if capture is None or not hasattr(capture, "_global_capturing"):
@@ -121,6 +121,32 @@ def silence_terminal(config: pytest.Config) -> None:
         hook: Any = getattr(config.hook, name)
         if any(impl.plugin is terminal for impl in hook.get_hookimpls()):
             hook._remove_plugin(terminal)
+
+
+def begin_line(reporter: Any) -> None:
+    """End the line that the terminal reporter is writing, if it is.
+
+    Its own ``ensure_newline`` knows lines that begin with a file's name, not those of results only.
+    """
+    writer = getattr(reporter, "_tw", None)
+    if getattr(writer, "width_of_current_line", 0):
+        writer.line()
+    reporter.currentfspath = None
+
+
+def core_terminal_reporters(config: pytest.Config) -> list[object]:
+    """Return the terminal reporter, in a list, if it is pytest's own; plugins put others in its place."""
+    from _pytest.terminal import TerminalReporter
+
+    terminal = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
+    return [terminal] if type(terminal) is TerminalReporter else []
+
+
+def hook_without(config: pytest.Config, name: str, item: pytest.Item, plugins: list[object]) -> Any:
+    """Return the caller of an item's hook that leaves out some plugins, and conftests that do not hold for the item."""
+    manager: Any = config.pluginmanager
+    others = manager._conftest_plugins.difference(manager._getconftestmodules(item.path))
+    return manager.subset_hook_caller(name, [*plugins, *others])
 
 
 # --- Temporary directories --------------------------------------------------------------------------------------------

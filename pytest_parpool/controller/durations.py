@@ -1,7 +1,7 @@
 """What the last run measured, kept in pytest's cache.
 
-Only items that took long are kept: that a test is short is seen from its neighbours at once, and a file with every test of
-a large suite would cost more than it saves.
+Only items that took long are kept: that a test is short is seen from its neighbours at once, and a file with every test
+of a large suite would cost more than it saves.
 """
 
 from __future__ import annotations

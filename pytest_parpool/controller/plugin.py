@@ -32,8 +32,8 @@ from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.template import WorkerMain
 from pytest_parpool.settings import Settings, publish
 
-# How long a worker may take to tear down and leave, if the user did not say: the first after Ctrl-C, where somebody waits;
-# the second at a run's normal end, where a session fixture may have a database to put away.
+# How long a worker may take to tear down and leave, if the user did not say: the first after Ctrl-C, where somebody
+# waits; the second at a run's normal end, where a session fixture may have a database to put away.
 INTERRUPTED_SHUTDOWN_SECONDS = 5.0
 SHUTDOWN_SECONDS = 60.0
 
@@ -106,7 +106,7 @@ class ControllerPlugin:
         Hook wrappers registered last are called first. A worker is forked there, and calls the hook afresh, so that the
         wrappers of logging and coverage run in it from their beginning.
         """
-        with _paused_garbage(self._settings.gc_freeze):
+        with _paused_garbage(is_wanted=self._settings.gc_freeze):
             result = yield
         self._config.pluginmanager.register(self._wrapper, "parpool-outermost")
         self._config.pluginmanager.register(self._loop, "parpool-controller-loop")
@@ -154,7 +154,7 @@ class ControllerPlugin:
         dispatcher = self._make_dispatcher(plan, scheduler, pool, is_stop_watched=is_stop_watched)
         timeout = settings.shutdown_timeout
         shutdown_seconds = (timeout, timeout) if timeout else (INTERRUPTED_SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
-        with _frozen_garbage(settings.gc_freeze), pool.start(main) as running:
+        with _frozen_garbage(is_wanted=settings.gc_freeze), pool.start(main) as running:
             run = ParallelRun(session, running, dispatcher, nodes, self._lines, shutdown_seconds=shutdown_seconds)
             self._loop.run = run
             try:
@@ -269,7 +269,7 @@ def _count_open_files() -> int:
 
 
 @contextmanager
-def _paused_garbage(is_wanted: bool) -> Iterator[None]:
+def _paused_garbage(*, is_wanted: bool) -> Iterator[None]:
     """Keep the collector from looking, again and again, through items that will all be kept."""
     if not is_wanted or not gc.isenabled():
         yield
@@ -282,7 +282,7 @@ def _paused_garbage(is_wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _frozen_garbage(is_wanted: bool) -> Iterator[None]:
+def _frozen_garbage(*, is_wanted: bool) -> Iterator[None]:
     """Keep the collector away from all that exists now: workers share that memory as long as nobody touches it."""
     if not is_wanted:
         yield

@@ -1,4 +1,4 @@
-"""Replays what workers sent through pytest's own hooks, so that the terminal, junitxml, ``--lf`` and others just work."""
+"""Replays what workers sent through pytest's own hooks: the terminal, junitxml, ``--lf`` and others just work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_parpool.compat import pytest_internals
 from pytest_parpool.compat.xdist_node import WorkerNode
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.wire.recorded_warnings import load_warning
@@ -29,9 +30,8 @@ class Replay:
         # Captured output up to the last report of the item a worker runs; a crash report shows it.
         self._sections: dict[ItemIndex, list[tuple[str, str]]] = {}
         self._locations: dict[ItemIndex, tuple[str, int | None, str]] = {}
-        terminal = config.pluginmanager.getplugin("terminalreporter")
         # With -v it would print a line per start between the lines per result, which say the same.
-        self._start_is_shown_by = [terminal] if type(terminal) is _core_reporter() else []
+        self._start_is_shown_by = pytest_internals.core_terminal_reporters(config)
 
     def item(self, index: ItemIndex) -> pytest.Item:
         """Return pytest's item; with ``--dist each`` the plan holds every item once per worker."""
@@ -95,14 +95,6 @@ class Replay:
         if found is None:
             found = getattr(item.ihook, name)
             if name == "pytest_runtest_logstart" and self._start_is_shown_by:
-                pm = self._config.pluginmanager
-                others = pm._conftest_plugins.difference(pm._getconftestmodules(item.path))
-                found = pm.subset_hook_caller(name, [*self._start_is_shown_by, *others])
+                found = pytest_internals.hook_without(self._config, name, item, self._start_is_shown_by)
             self._hooks[key] = found
         return found
-
-
-def _core_reporter() -> type[Any]:
-    from _pytest.terminal import TerminalReporter
-
-    return TerminalReporter

@@ -31,7 +31,7 @@ class SignalWatch:
         self._replaced: dict[int, Any] = {}
         self.interrupts = 0
 
-    def __enter__(self) -> SignalWatch:
+    def __enter__(self) -> SignalWatch:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
         if threading.current_thread() is threading.main_thread():
             for name in _INTERRUPTING:
                 self._install(name, self._interrupt)

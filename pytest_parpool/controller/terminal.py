@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_parpool.compat import pytest_internals
 from pytest_parpool.model.ids import WorkerId
 
 _MOST_NAMES = 20  # of tests that were not run; the count says how many there are
@@ -24,7 +25,7 @@ class TerminalLines:
         """Write a line now, between the results."""
         reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
-            reporter.ensure_newline()
+            pytest_internals.begin_line(reporter)
             reporter.write_line(f"parpool: {text}", yellow=True)
 
     def add_interrupted(self, worker: WorkerId, nodeid: str, where: str) -> None:

@@ -82,7 +82,8 @@ class Started(Record):
     """The item begins. Sent before anything of it runs.
 
     Attributes:
-        location: As ``pytest.Item.location``: file, line from 0, and name; here so that the controller need not look for it.
+        location: As ``pytest.Item.location``: file, line from 0, and name; here so that the controller need not look
+            for it.
     """
 
     item: ItemIndex
@@ -96,7 +97,8 @@ class Reported(Record):
     Attributes:
         item: The item that was running.
         report: Marshalled ``pytest_report_to_serializable``.
-        is_awaiting: Whether the worker stands still until ``Proceed`` or ``Drain`` (a failure under ``-x`` and the like).
+        is_awaiting: Whether the worker stands still until ``Proceed`` or ``Drain`` (a failure under ``-x`` and the
+            like).
     """
 
     item: ItemIndex
@@ -123,8 +125,10 @@ class Asked(Record):
 
 @record
 class Troubled(Record):
-    """A phase of the item just raised; its report is being made. Sent only under a stop condition, so that no other
-    worker begins a test while a long traceback is being formatted."""
+    """A phase of the item just raised; its report is being made.
+
+    Sent only under a stop condition, so that no other worker begins a test while a long traceback is being formatted.
+    """
 
     item: ItemIndex
 

@@ -1,7 +1,7 @@
 """Records: what messages, notices and actions are made of.
 
-A record is a slotted dataclass that nobody changes. ``dataclasses.dataclass(frozen=True, slots=True)`` says the same, but
-takes 0.4 ms to make one class, of which there are some forty: a tenth of what a run of one test takes. So the type
+A record is a slotted dataclass that nobody changes. ``dataclasses.dataclass(frozen=True, slots=True)`` says the same,
+but takes 0.4 ms to make one class, of which there are some forty: a tenth of what a run of one test takes. So the type
 checker forbids assignment, and what is the same for all records is inherited instead of generated.
 """
 

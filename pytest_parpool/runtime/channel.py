@@ -33,7 +33,10 @@ class Channel:
         self._socket.close()
 
     def send(self, commands: Iterable[Command]) -> None:
-        """Send commands, or keep them until ``send_pending``. A worker that is gone gets nothing; its end is told apart."""
+        """Send commands, or keep them until ``send_pending``.
+
+        A worker that is gone gets nothing; its end is told elsewhere.
+        """
         self._unsent += frame(encode(commands))
         self.send_pending()
 

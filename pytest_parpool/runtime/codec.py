@@ -50,7 +50,7 @@ _EVENTS: tuple[type[Event], ...] = (
 
 def _flattener(tag: int, kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
     names = [field.name for field in dataclasses.fields(kind)]
-    if len(names) < 2:
+    if len(names) <= 1:  # attrgetter returns a tuple for several names only.
         return lambda message: (tag, *[getattr(message, name) for name in names])
     get_all = operator.attrgetter(*names)
     return lambda message: (tag, *get_all(message))
@@ -62,7 +62,11 @@ _FLATTEN: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
 
 
 def encode(messages_: Iterable[Command] | Iterable[Event]) -> bytes:
-    """Return one frame that holds the messages in order."""
+    """Return one frame that holds the messages in order.
+
+    Raises:
+        ValueError: If a field is no plain value.
+    """
     return _dumps([_FLATTEN[type(message)](message) for message in messages_], _MARSHAL_VERSION)
 
 
@@ -70,7 +74,7 @@ def decode_commands(frame: bytes) -> list[Command]:
     """Return the commands of a frame.
 
     Raises:
-        ValueError, EOFError, TypeError: If the frame was not made by ``encode``.
+        ValueError, EOFError, TypeError, IndexError: If the frame was not made by ``encode``.
     """
     return [_COMMANDS[tag](*fields) for tag, *fields in _loads(frame)]
 
@@ -79,6 +83,6 @@ def decode_events(frame: bytes) -> list[Event]:
     """Return the events of a frame.
 
     Raises:
-        ValueError, EOFError, TypeError: If the frame was not made by ``encode``.
+        ValueError, EOFError, TypeError, IndexError: If the frame was not made by ``encode``.
     """
     return [_EVENTS[tag](*fields) for tag, *fields in _loads(frame)]

@@ -119,11 +119,11 @@ def _run_and_exit(target: Callable[[], None]) -> NoReturn:
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # Handed over: the process ends with it.
+    except BaseException:  # noqa: BLE001  -- handed over: the process ends with it
         traceback.print_exc()
     finally:
         try:
-            threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as an interpreter does at its end
+            threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  -- waits for threads, as an interpreter does at its end
             _flush_streams()
         finally:
             os._exit(code)
@@ -141,5 +141,5 @@ def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, ValueError):  # None, or closed.
+        except (AttributeError, ValueError):  # noqa: PERF203  -- twice; None, or closed
             pass

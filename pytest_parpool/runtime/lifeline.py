@@ -1,8 +1,8 @@
 """Ends a worker, and its process group, when its controller is gone, however busy the worker is.
 
 One silent pipe. The controller holds the write end and never writes. Each worker asks the kernel to signal its process
-group with SIGKILL as soon as something happens on the read end, and the only thing that can happen is its end. No thread,
-no polling; blocked signals do not matter, because SIGKILL cannot be blocked (fcntl(2), F_SETSIG and F_SETOWN).
+group with SIGKILL as soon as something happens on the read end, and the only thing that can happen is its end. No
+thread, no polling; blocked signals do not matter, because SIGKILL cannot be blocked (fcntl(2), F_SETSIG and F_SETOWN).
 """
 
 from __future__ import annotations

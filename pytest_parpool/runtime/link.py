@@ -7,8 +7,8 @@ Theory of operation. Tests do to a process whatever they like, so this end trust
 * A test may close every file descriptor, and open its own under our number: before each use the descriptor is compared
   with what it was at birth (device and inode of the socket), else ``LinkLostError``.
 * A signal handler may raise between any two bytecodes, so after ``n = os.write(...)`` the count may never reach ``n``.
-  ``list.extend(map(os.write, ...))`` stores it in C, where no handler runs. What was read and what is to be sent live in
-  one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
+  ``list.extend(map(os.write, ...))`` stores it in C, where no handler runs. What was read and what is to be sent live
+  in one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
 * What a handler raises may be an ``OSError`` (``TimeoutError`` is one) and must not be taken for the end of the
   connection. A failed system call has no Python frame of its own in the traceback, a handler has.
 * A child that a test forks shares the connection; whoever sends asks ``is_own_process`` first. One that nobody asked

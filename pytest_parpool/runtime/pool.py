@@ -1,8 +1,8 @@
 """The pool: worker processes, and the queue their reports come through.
 
-``WorkerPool`` says what a pool is to be, in the words of ``multiprocessing.Pool``; ``start`` makes it a ``RunningPool``.
-Neither decides anything: who is born, what a worker is sent, and when one is killed, is said by the caller. What
-``multiprocessing.Pool`` and ``multiprocessing.Queue`` do instead when a worker dies is on the page
+``WorkerPool`` says what a pool is to be, in the words of ``multiprocessing.Pool``; ``start`` makes it a
+``RunningPool``. Neither decides anything: who is born, what a worker is sent, and when one is killed, is said by the
+caller. What ``multiprocessing.Pool`` and ``multiprocessing.Queue`` do instead when a worker dies is on the page
 ``docs/explanation/decisions/own-pool.md``.
 """
 
@@ -44,8 +44,8 @@ class WorkerPool:
         initializer: Called in each new worker before its first task, or None.
         initargs: Its arguments.
         maxtasksperchild: Tasks after which a worker is replaced, or None for never. Kept by whoever hands out tasks.
-        context: A ``multiprocessing`` context whose start method is ``fork``, or None for "as it needs" (see ``forking``).
-            Never multiprocessing's default one: that is the user's.
+        context: A ``multiprocessing`` context whose start method is ``fork``, or None for "as it needs" (see
+            ``forking``). Never multiprocessing's default one: that is the user's.
     """
 
     processes: int
@@ -112,7 +112,7 @@ class RunningPool:
         self._pending_gone: list[Gone] = []
         self._last_outputs: dict[WorkerId, LastOutput] = {}
 
-    def __enter__(self) -> RunningPool:
+    def __enter__(self) -> RunningPool:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
         return self
 
     def __exit__(

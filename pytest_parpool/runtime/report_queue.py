@@ -1,7 +1,8 @@
 """The report queue: one stream per worker, read together.
 
-One ``multiprocessing.Queue`` for all would be simpler, and loses runs: a worker that is killed while it writes keeps the
-queue's lock, or cuts its stream in the middle, for everybody. Here a dead writer can spoil nothing but its own last frame.
+One ``multiprocessing.Queue`` for all would be simpler, and loses runs: a worker that is killed while it writes keeps
+the queue's lock, or cuts its stream in the middle, for everybody. Here a dead writer can spoil nothing but its own last
+frame.
 
 The selector is kept for the whole run: ``multiprocessing.connection.wait`` builds one per call.
 """

@@ -1,13 +1,14 @@
 """The few words of sockets that are needed, from the C module.
 
-``socket`` wraps it, and takes 5 ms at import to make enums of all its constants: a fortieth of what a run of one test takes.
+``socket`` wraps it, and takes 5 ms at import to make enums of all its constants: a fortieth of what a run of one test
+takes.
 """
 
 from __future__ import annotations
 
 import _socket
 import array
-from _socket import socket as RawSocket
+from _socket import socket as RawSocket  # noqa: N812  -- it is a class
 
 __all__ = ["RawSocket", "packet_pair", "receive_with_fds", "send_with_fds", "stream_pair"]
 

@@ -1,8 +1,9 @@
 """The template: a process that forks workers, and nothing else.
 
-It is forked from the controller once, before anything of the run exists, and stays single-threaded, so that each worker,
-the first and the tenth replacement, is born from the same clean state by the same path, whatever the controller has
-become meanwhile (threads, open files, log handlers). It is the workers' parent: it reaps them and says how they ended.
+It is forked from the controller once, before anything of the run exists, and stays single-threaded, so that each
+worker, the first and the tenth replacement, is born from the same clean state by the same path, whatever the controller
+has become meanwhile (threads, open files, log handlers). It is the workers' parent: it reaps them and says how they
+ended.
 
 Both halves are here: ``Template`` is the controller's handle, ``_serve`` what the process does. They talk over one
 socket that keeps message borders, each message marshalled, file descriptors attached:
@@ -236,7 +237,7 @@ def _open_pidfd(pid: int) -> int:
         return -1
 
 
-# --- In a worker's process ---------------------------------------------------------------------------------------------
+# --- In a worker's process --------------------------------------------------------------------------------------------
 
 
 def _become_worker(

@@ -113,10 +113,10 @@ class _Walk:
 
     def _text(self, value: Any, place: str) -> str:
         kind = type(value)
-        self.places.append(f"{place.lstrip('.') or 'value'} ({kind.__name__})")
+        self.places.append(f"{place.lstrip('. ') or 'value'} ({kind.__name__})")
         try:
-            text = os.fspath(value) if issubclass(kind, os.PathLike) else repr(value)
-            return str.__str__(str(text))
+            # The plain text of what may be a subclass's.
+            return str.__str__(os.fsdecode(value) if issubclass(kind, os.PathLike) else repr(value))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - what a user's repr raises, pytest.fail's too; the report must arrive

@@ -70,6 +70,6 @@ def _message(category: type[Warning], text: str) -> Warning:
         Warning.__init__(message, text)
         if str(message) == text:
             return message
-    except Exception:  # noqa: S110  -- the class is a user's; a plain warning shows the same text
+    except Exception:  # noqa: BLE001  -- the class is a user's; a plain warning shows the same text
         pass
     return Warning(text)

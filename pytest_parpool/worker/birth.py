@@ -49,9 +49,7 @@ class Birth(Record):
     kept: tuple[IO[bytes] | None, ...]
 
 
-def become_worker(
-    config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any], heritage: Heritage
-) -> Birth:
+def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any], heritage: Heritage) -> Birth:
     """Turn this process, a copy of the controller, into the worker that ``workerinput`` names."""
     worker = WorkerId(workerinput["workerid"])
     # 1. What the process says of itself. Exit handlers were registered for the controller; it will run them.
@@ -84,8 +82,8 @@ def become_worker(
 def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:
     """Ask the controller for the run's base directory, and return this worker's place in it.
 
-    Late, because most suites need none, and making one means clearing away those of earlier runs. Whoever may not talk to
-    the controller (a child, a thread) gets None.
+    Late, because most suites need none, and making one means clearing away those of earlier runs. Whoever may not talk
+    to the controller (a child, a thread) gets None.
     """
     if not link.is_own_process or threading.current_thread() is not threading.main_thread():
         return None
@@ -98,7 +96,7 @@ def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:
 
 def _forget_exit_handlers() -> None:
     """Leave what is to be done at exit to the controller, so that only what tests register here is done here."""
-    atexit._clear()
+    atexit._clear()  # noqa: SLF001  -- there is no public word for it
     # weakref.finalize has one handler of its own for all objects, which it registers with the first of them.
     finalize: Any = weakref.finalize
     for finalizer in list(finalize._registry):  # noqa: SLF001  -- no public way leads to those that exist

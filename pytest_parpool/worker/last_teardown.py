@@ -12,8 +12,8 @@ from pytest_parpool.worker.reporter import WorkerReporter
 def tear_down_as_report(session: pytest.Session, executor: Executor, reporter: WorkerReporter) -> None:
     """Tear everything down; an error is a teardown report of the last item this worker ran.
 
-    Plain pytest reports it there too: its last item's teardown is the session's. Here the worker learned only later that
-    this item was its last.
+    Plain pytest reports it there too: its last item's teardown is the session's. Here the worker learned only later
+    that this item was its last.
     """
     if executor.last_item is None:
         pytest_internals.tear_down_all(session, None)

@@ -87,7 +87,7 @@ class WorkerMain:
             self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
         except pytest.exit.Exception as error:
             link.post(ExitAsked(str(error.msg), error.returncode))
-        except BaseException:  # It is the user's code; whatever it raises ends the run with its traceback.
+        except BaseException:  # noqa: BLE001  -- the user's code; whatever it raises ends the run with its traceback
             link.post(Broken(f"starting worker {me.id!r} failed", traceback.format_exc()))
         else:
             return True
@@ -117,7 +117,7 @@ class WorkerMain:
         if pytest_internals.has_standing_fixtures(self._session):
             tear_down_as_report(self._session, executor, reporter)
         # Handlers that tests registered; those of the controller were cleared at birth.
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # noqa: SLF001  -- there is no public word for it
         output, _ = plain.dumps(self._config.workeroutput)  # type: ignore[attr-defined]
         link.post(Left(output))
         link.flush()

@@ -1,8 +1,8 @@
 """The next item, decided late.
 
 ``pytest_runtest_protocol(item, nextitem)`` asks for the next item before the test starts, but uses it only at the
-teardown, to decide what to tear down (``SetupState.teardown_exact`` calls ``nextitem.listchain()``). Who answers early must
-hold a second test back behind every running one. This stand-in is asked at the teardown, and finds out then.
+teardown, to decide what to tear down (``SetupState.teardown_exact`` calls ``nextitem.listchain()``). Who answers early
+must hold a second test back behind every running one. This stand-in is asked at the teardown, and finds out then.
 """
 
 from __future__ import annotations

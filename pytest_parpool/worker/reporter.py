@@ -59,9 +59,10 @@ class WorkerReporter:
         _exit(code)
 
     def _is_wanted_at_once(self, report: pytest.TestReport) -> bool:
-        if report.when == "setup" and report.passed:
-            return bool(report.sections)  # what it printed belongs into the report of a crash in the call
-        return self.will_leave_scope and report.when != "teardown"
+        if report.when == "teardown":
+            return False
+        # What it printed belongs into the report of a crash in a later phase.
+        return self.will_leave_scope or bool(report.sections)
 
     def _await_verdict(self) -> None:
         link = self._link

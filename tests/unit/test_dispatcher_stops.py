@@ -34,8 +34,8 @@ from tests.dispatching import (
 )
 
 WATCHED = Limits(restarts=4, is_stop_watched=True)
-LEAVES_NOW = [Send(GW0, Drain()), AwaitExit(GW0, is_interrupted=False)]
-LEAVES_LATER = [Send(GW0, Drain())]
+LEAVES_NOW: list[Action] = [Send(GW0, Drain()), AwaitExit(GW0, is_interrupted=False)]
+LEAVES_LATER: list[Action] = [Send(GW0, Drain())]
 INTERRUPTED = [Interrupt(GW0), AwaitExit(GW0, is_interrupted=True)]
 
 # What gw0 says, and what a stop then asks of it: one that only stands still has to leave in time.

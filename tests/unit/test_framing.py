@@ -47,5 +47,5 @@ def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_limit_is_that_of_the_header() -> None:
     """The longest frame that is allowed is the longest that four bytes can announce."""
-    assert framing.MAX_FRAME_BYTES == int.from_bytes(b"\xff" * 4, "big")
+    assert int.from_bytes(b"\xff" * 4, "big") == framing.MAX_FRAME_BYTES
     assert framing._HEADER.size == 4

@@ -51,7 +51,7 @@ Pair = collections.namedtuple("Pair", "first second")  # noqa: PYI024 - the unty
 class HashableList(list[int]):
     """A list that can be a key, though plain lists cannot."""
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         """Return the same for all."""
         return 1
 
@@ -78,7 +78,7 @@ class BrokenRepr:
 class BrokenClass:
     """Says nothing about its class, like a proxy for something that is not there."""
 
-    @property  # type: ignore[misc]
+    @property
     def __class__(self) -> type:  # type: ignore[override]
         raise RuntimeError
 

@@ -30,8 +30,8 @@ class GroupedScheduler(SlotScheduler):
         super().__init__(sum(map(len, groups)), workers)
         self._groups = deque(groups)
 
-    def _peek_unit(self, worker: WorkerId) -> Sequence[ItemIndex]:  # noqa: ARG002 - all are offered the same group
+    def _peek_unit(self, worker: WorkerId) -> Sequence[ItemIndex]:
         return self._groups[0] if self._groups else ()
 
-    def _begin_unit(self, worker: WorkerId) -> Sequence[ItemIndex]:  # noqa: ARG002 - the caller queues it for its slot
+    def _begin_unit(self, worker: WorkerId) -> Sequence[ItemIndex]:
         return self._groups.popleft()
