@@ -118,7 +118,7 @@ def _add_distribution_options(add: _Add) -> None:
         dest="maxschedchunk",
         metavar="N",
         type=int_or_text,
-        help="Maximum number of tests that are handed to a worker at once",
+        help="Maximum number of tests that a worker holds, the one that it runs included",
     )
     add(
         "--loadscope-reorder",

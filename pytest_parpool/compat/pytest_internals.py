@@ -128,7 +128,7 @@ def begin_line(reporter: Any) -> None:
 
     Its own ``ensure_newline`` knows lines that begin with a file's name, not those of results only.
     """
-    writer = getattr(reporter, "_tw", None)
+    writer: Any = getattr(reporter, "_tw", None)
     if getattr(writer, "width_of_current_line", 0):
         writer.line()
     reporter.currentfspath = None

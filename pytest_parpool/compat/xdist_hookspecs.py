@@ -63,10 +63,7 @@ def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> N
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
-    """Return a scheduler of pytest-xdist's kind, or None for the one that ``--dist`` names.
-
-    Of what is returned only the grouping is used. ``pytest_parpool_make_scheduler`` takes whole schedulers.
-    """
+    """Do nothing: not called, because schedulers are of another kind here; see ``pytest_parpool_make_scheduler``."""
 
 
 @pytest.hookspec(firstresult=True)
@@ -81,6 +78,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: object) -> object | None:
     """Change the report about a test that crashed its worker, before it is shown.
 
-    ``sched.mark_test_pending(crashitem)`` lets the test run once more; ``sched.config`` is the config. An answer other
-    than None keeps other implementations from being asked.
+    ``sched`` is None: running the test once more is not offered. An answer other than None keeps other implementations
+    from being asked.
     """

@@ -47,7 +47,7 @@ def _is_plain(value: Any, seen: set[int]) -> bool:
     if len(seen) >= _DEEPEST:
         return False  # Perhaps too deep for this function; the walk will see.
     seen.add(id(value))
-    for member in members:  # A loop: this runs for every report, and `all` takes twice as long.
+    for member in members:  # noqa: SIM110  -- this runs for every report, and `all` takes twice as long
         if type(member) not in _LEAVES and not _is_plain(member, seen):
             return False
     return True

@@ -106,7 +106,7 @@ def test_stdin_is_nobodys():
 
 @pytest.mark.parametrize("method", ["fd", "sys", "tee-sys"])
 def test_capturing_fixtures_work(pytester: pytest.Pytester, method: str) -> None:
-    """``capsys``, ``capfd``, ``caplog`` and the log sections are as in plain pytest, whatever pytest itself captures with."""
+    """``capsys``, ``capfd``, ``caplog`` and log sections are as in plain pytest, whatever that captures with."""
     pytester.makepyfile(FIXTURES)
     result = run(pytester, "-n", "2", f"--capture={method}")
     result.assert_outcomes(passed=5, failed=1)

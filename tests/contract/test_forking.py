@@ -1,0 +1,112 @@
+"""Contract of ``runtime.forking``: both ways to fork make the same kind of child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pytest_parpool.runtime.forking import Child, fork
+
+DEADLINE_SECONDS = 30.0
+
+
+@pytest.fixture(params=["bare", "multiprocessing"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The way that is taken: it depends on whether anybody has loaded ``multiprocessing``."""
+    if request.param == "bare":
+        monkeypatch.delitem(sys.modules, "multiprocessing.process", raising=False)
+    else:
+        __import__("multiprocessing.process")
+    return str(request.param)
+
+
+def start(target: Callable[[], object]) -> Child:
+    """Fork a child under the name that workers have."""
+
+    def run() -> None:
+        target()
+
+    return fork(run, name="MainProcess", context=None)
+
+
+def wait(child: Child) -> int:
+    """Return a child's exit code, within the deadline."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (code := child.poll()) is None:
+        assert time.monotonic() < deadline, "the child did not end"
+        time.sleep(0.001)
+    return code
+
+
+def leave(code: int) -> None:
+    """End as ``sys.exit`` does."""
+    raise SystemExit(code)
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        pytest.param(lambda: None, 0, id="returns"),
+        pytest.param(lambda: 1 / 0, 1, id="raises"),
+        pytest.param(lambda: leave(3), 3, id="exits"),
+        pytest.param(lambda: os._exit(5), 5, id="exits at once"),
+        pytest.param(lambda: os.kill(os.getpid(), signal.SIGKILL), -9, id="is killed"),
+    ],
+)
+def test_the_exit_code_is_told(target: Callable[[], object], code: int) -> None:
+    """A child's end is told as ``multiprocessing`` tells it, and again when asked again."""
+    child = start(target)
+    assert wait(child) == code
+    assert child.poll() == code
+
+
+def test_a_living_child_has_no_exit_code() -> None:
+    """While the child lives, polling says None and does not wait."""
+    read_end, write_end = os.pipe()
+
+    def wait_for_the_end() -> None:
+        os.close(write_end)
+        os.read(read_end, 1)
+
+    child = start(wait_for_the_end)
+    os.close(read_end)
+    try:
+        assert child.poll() is None
+    finally:
+        os.close(write_end)
+    assert wait(child) == 0
+
+
+def test_the_child_goes_on_from_here_in_a_process_of_its_own() -> None:
+    """A child has what was here before the fork, another process id, and this process as its parent."""
+    secret = object()
+    here = os.getpid()
+    child = start(lambda: os._exit(7 if secret is not None and os.getpid() != here == os.getppid() else 8))
+    assert child.pid != here
+    assert wait(child) == 7
+
+
+def test_threads_of_the_child_are_waited_for() -> None:
+    """A child ends when its threads have, as an interpreter does."""
+
+    def begin_thread() -> None:
+        threading.Thread(target=lambda: (started.wait(), os._exit(9))).start()
+        started.set()
+
+    started = threading.Event()
+    assert wait(start(begin_thread)) == 9
+
+
+def test_standard_input_ends_at_once(way: str) -> None:
+    """A child cannot take what is typed for another process; ``multiprocessing`` puts another ``sys.stdin`` in place."""
+
+    def has_ended() -> bool:
+        return os.read(0, 1) == b"" if way == "bare" else sys.stdin.read() == ""
+
+    assert wait(start(lambda: os._exit(0 if has_ended() else 1))) == 0
