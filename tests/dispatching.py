@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_parpool.model.actions import Action, Spawn
+from pytest_parpool.model.actions import Action, ReportCrash, ReportLoss, Spawn
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.messages import Draining, Event, Finished, Left, Ready, Reported, Run, Started
@@ -111,3 +111,16 @@ def spawn(worker: WorkerId) -> Spawn:
 def respawn(worker: WorkerId) -> Spawn:
     """Return the wish for a replacement."""
     return Spawn(worker, is_replacement=True)
+
+
+def crash(item: int, exit_: Exit = SEGFAULT, *, is_overdue: bool = False) -> ReportCrash:
+    """Return the report that ``gw0`` died running an item."""
+    return ReportCrash(GW0, ItemIndex(item), exit_, is_overdue)
+
+
+def loss(
+    last: int | None = None, exit_: Exit = SEGFAULT, *, is_failure: bool = False, is_overdue: bool = False
+) -> ReportLoss:
+    """Return the report that ``gw0`` died running nothing."""
+    item = None if last is None else ItemIndex(last)
+    return ReportLoss(GW0, item, exit_, is_failure=is_failure, is_overdue=is_overdue)

@@ -111,7 +111,7 @@ class Finished(Record):
     """The item is over, its teardown included.
 
     Attributes:
-        seconds: Wall time from ``Started`` to here.
+        seconds: Wall time from ``Started`` to here, without what the worker waited for the controller.
     """
 
     item: ItemIndex

@@ -215,7 +215,7 @@ class Dispatcher:
                     return []  # The one that was overdue is gone; the timeout ran out before its end was told.
                 slot.is_overdue = True
                 return [Kill(worker)]
-            case TemplateGone():
+            case TemplateGone():  # pragma: no branch - the last one there is
                 self._is_template_gone = True
                 # What was asked for and not born can only be given up; its items go to whoever is alive.
                 return self._reconsider()
@@ -264,7 +264,7 @@ class Dispatcher:
                 return [*self._stop(), AwaitExit(slot.id, is_interrupted=True)]
             case StopAsked():
                 return self._stop()
-            case WarningSeen() | BaseTempAsked():
+            case WarningSeen() | BaseTempAsked():  # pragma: no branch - the last ones there are
                 return []
 
     def _break_off(self, slot: _Slot) -> None:

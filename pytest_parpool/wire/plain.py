@@ -24,10 +24,7 @@ def dumps(value: Any) -> tuple[bytes, tuple[str, ...]]:
         The bytes, and one text such as ``user_properties[0][1] (Decimal)`` per value that lost its type.
     """
     if _is_plain(value, set()):
-        try:
-            return _dumps(value), ()
-        except ValueError:  # It is nested too deeply.
-            pass
+        return _dumps(value), ()
     walk = _Walk()
     return _dumps(walk.plain(value, "", 0)), tuple(walk.places)
 

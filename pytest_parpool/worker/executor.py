@@ -39,6 +39,7 @@ class Executor:
         self._position = 0  # of the next one among link.items
         self._waits_seen = 0
         self._has_asked_to_stop = False
+        self._waited_seconds = 0.0  # of the item that runs, for the controller's answers
         self.last_item: ItemIndex | None = None
         self.running: ItemIndex | None = None
 
@@ -72,12 +73,13 @@ class Executor:
         else:
             nextitem = following
             reporter.will_leave_scope = following.parent is not item.parent
+        self._waited_seconds = 0.0
         started = self._clock()
         # Typed as an item in pytest; see next_item.py for why the stand-in will do.
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         if not self._link.is_own_process:
             self._reporter.leave_child()
-        self._link.post(Finished(index, self._clock() - started))
+        self._link.post(Finished(index, self._clock() - started - self._waited_seconds))
         reporter.item = self.running = None
         self._forward_stop()
 
@@ -87,8 +89,10 @@ class Executor:
         return None
 
     def _resolve_next(self) -> pytest.Item | pytest.Session | None:
-        """Find out, at a teardown, what comes next; see ``LateNextItem``."""
+        """Find out, at a teardown, what comes next; see ``LateNextItem``. The wait is not the item's time."""
+        began = self._clock()
         index = self._look_for_item()
+        self._waited_seconds += self._clock() - began
         if index is not None:
             return self.item(index)
         return None if self._link.inbox.is_drained else self._session

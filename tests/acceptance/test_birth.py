@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -157,10 +158,12 @@ def test_first_workers_and_replacements_are_born_in_the_same_state(pytester: pyt
     result.assert_outcomes(passed=4, failed=4)
     births = [json.loads(line) for line in notes(pytester, "states")]
     assert len({pid for pid, _, _ in births}) == len(births) == 8
-    workers = {worker for _, worker, _ in births}
-    assert workers == {"gw0", "gw1"}
+    assert {worker for _, worker, _ in births} == {"gw0", "gw1"}
+    for _, worker, found in births:
+        assert found["environment"]["PYTEST_XDIST_WORKER"] == found["workerinput"]["workerid"] == worker
+        assert found["base temp"].endswith(f"/popen-{worker}")
     # What bears the worker's name is told apart by nothing else.
-    first, *others = [json.loads(json.dumps(found).replace(worker, "gwN")) for _, worker, found in births]
+    first, *others = [json.loads(re.sub(r"\bgw[01]\b", "gwN", json.dumps(found))) for _, _, found in births]
     for other in others:
         for field in first.keys() | other.keys():
             assert other.get(field) == first.get(field), field

@@ -43,7 +43,8 @@ def test_slow_tests_beside_one_another_run_on_different_workers(pytester: pytest
             happenings.wait_until(lambda: len(happenings.notes("slow")) == 2)
 
         @pytest.mark.parametrize("number", range(8))
-        def test_fast(number): pass
+        def test_fast(number):
+            happenings.wait_until(lambda: happenings.notes("slow"))
         """
     )
     result = run(pytester, "-n4")

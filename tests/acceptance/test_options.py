@@ -423,7 +423,6 @@ def test_a_bad_environment_variable_is_refused_in_one_line(
     assert_refused(result, "environment variable PYTEST_XDIST_AUTO_NUM_WORKERS: 'many'", "whole number")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
 def test_too_few_open_files_are_found_before_the_fork(suite: pytest.Pytester) -> None:
     """One line names the limit and what to do, before any worker is there; exit 4."""
     suite.makepyfile(test_a=TEN_TESTS.replace("range(10)", "range(100)"))

@@ -21,8 +21,6 @@ DEADLINE_SECONDS = 30.0
 # What is promised is 2 s; a machine that is busy with other tests is given more.
 KILLED_WITHIN_SECONDS = 10.0
 
-linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
-
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Wait for a condition; fail by name after the deadline."""
@@ -332,7 +330,6 @@ DEAF = """signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             time.sleep(120)"""
 
 
-@linux_only
 @pytest.mark.parametrize("work", [BUSY_IN_C, DEAF, "events.run_for_ever()"], ids=["busy in C", "deaf", "Python"])
 def test_no_worker_outlives_a_killed_controller(write: Callable[..., pathlib.Path], work: str) -> None:
     """After SIGKILL to the controller the template, all workers and their children end by themselves."""
@@ -367,7 +364,6 @@ def test_no_worker_outlives_a_killed_controller(write: Callable[..., pathlib.Pat
 # --- Stopping and continuing ------------------------------------------------------------------------------------------
 
 
-@linux_only
 def test_ctrl_z_stops_workers_and_fg_continues_them(write: Callable[..., pathlib.Path]) -> None:
     """SIGTSTP stops the controller and its workers; SIGCONT lets all of them go on, and the run ends well."""
     suite = """

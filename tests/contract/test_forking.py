@@ -104,7 +104,7 @@ def test_threads_of_the_child_are_waited_for() -> None:
 
 
 def test_standard_input_ends_at_once(way: str) -> None:
-    """A child cannot take what is typed for another process; ``multiprocessing`` puts another ``sys.stdin`` in place."""
+    """A child cannot take what is typed for another process; ``multiprocessing`` replaces ``sys.stdin`` for that."""
 
     def has_ended() -> bool:
         return os.read(0, 1) == b"" if way == "bare" else sys.stdin.read() == ""

@@ -25,8 +25,8 @@ from pytest_parpool.model.actions import (
     Spawn,
 )
 from pytest_parpool.model.exits import Exit
-from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
-from pytest_parpool.model.messages import Asked, Broken, Event, ExitAsked, Finished, Interrupted, Reported, Run
+from pytest_parpool.model.ids import WorkerId, worker_ids
+from pytest_parpool.model.messages import Asked, Reported
 from pytest_parpool.model.notices import (
     Gone,
     Heard,
@@ -41,19 +41,10 @@ from pytest_parpool.model.notices import (
 from pytest_parpool.policy.dispatcher import Dispatcher, Limits
 from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.policy.schedulers.protocol import Scheduler
+from tests.simulation.promises import BrokenPromiseError, Ledger, promise
 from tests.simulation.worker import Habits, SimulatedWorker
 
 MOST_STEPS = 5_000  # A run takes some hundred; one that goes on and on has been caught replacing workers for ever.
-
-
-class BrokenPromiseError(AssertionError):
-    """Something that must never happen has happened."""
-
-
-def promise(is_kept: bool, text: str) -> None:
-    """Raise if a promise is not kept; unlike ``assert`` it costs nothing to explain."""
-    if not is_kept:
-        raise BrokenPromiseError(text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +106,7 @@ class Simulator:
         self._deadlines: set[WorkerId] = set()
         self._has_template = True
         self._has_requested_stop = self._is_interrupted = False
-        self._stopped_by_failure: WorkerId | None = None
-        # What has happened, for the promises.
-        self._begun: list[ItemIndex] = []
-        self._over: list[ItemIndex] = []
-        self._begun_after_failure: list[tuple[WorkerId, ItemIndex]] = []
-        self._killed: set[WorkerId] = set()
-        self._dead_slots: set[WorkerId] = set()
-        self._restarts = 0
+        self._ledger = Ledger(len(world.expected), world.limits.restarts)
         self.seen: collections.Counter[str] = collections.Counter()
 
     def run(self) -> None:
@@ -143,7 +127,7 @@ class Simulator:
             else:
                 self._end_what_hangs()
         else:
-            raise BrokenPromiseError(f"the run does not end: {len(self._over)} items are over")
+            raise BrokenPromiseError(f"the run does not end; {MOST_STEPS} steps were made")
         self._check_end()
 
     # --- What may happen next ----------------------------------------------------------------------------------------
@@ -209,7 +193,9 @@ class Simulator:
     def _deliver(self, process: SimulatedWorker) -> None:
         for _ in range(self._source.randint(1, len(process.up))):
             event = process.up.popleft()
-            self._note(process.id, event)
+            self._ledger.event(event, self._dispatcher.running(process.id))
+            if isinstance(event, Reported) and event.is_awaiting:
+                self._fail(process.id)
             self._take(Heard(process.id, event))
 
     def _tell_end(self, process: SimulatedWorker) -> None:
@@ -247,37 +233,29 @@ class Simulator:
         is_stopping = self._dispatcher.is_stopping
         for action in actions:
             self.seen[type(action).__name__] += 1
+            self._ledger.action(action, is_stopping=is_stopping, is_alive=action.worker in self._processes)
+            process = self._processes.get(action.worker)
             match action:
-                case Send(worker, command):
+                case Send(_, command):
                     self.seen[f"Send({type(command).__name__})"] += 1
-                    if isinstance(command, Run):
-                        promise(not is_stopping, f"{worker} was given {command.items} though the run stops")
-                    if worker in self._processes:
-                        self._processes[worker].down.append(command)
+                    if process is not None:
+                        process.down.append(command)
                 case Spawn(worker, is_replacement):
-                    promise(not is_stopping, f"{worker} is to be born though the run stops")
-                    promise(worker not in self._processes, f"{worker} was replaced while it was alive")
-                    self._count_restart(worker)
                     if is_replacement:
                         self._to_show.append((action, False))
                     else:
                         self._bear(worker)
                 case AwaitExit(worker):
                     self._deadlines.add(worker)
-                case Interrupt(worker):
-                    if worker in self._processes and self._source.random() < 0.9:  # Else it does not reach it.
-                        self._processes[worker].interrupt()
-                case Kill(worker):
-                    self._killed.add(worker)
-                    if worker in self._processes:
-                        self._processes[worker].die(-9)
-                case ReportCrash(worker, item):
-                    self._over.append(item)
+                case Interrupt():
+                    if process is not None and self._source.random() < 0.9:  # Else it does not reach it.
+                        process.interrupt()
+                case Kill():
+                    if process is not None:
+                        process.die(-9)
+                case ReportCrash(worker):
                     self._fail(worker)
-                    self._note_death(action)
-                case ReportLoss():
-                    self._note_death(action)
-                case ReportLimit():
+                case ReportLoss() | ReportLimit():
                     pass
 
     def _bear(self, worker: WorkerId) -> None:
@@ -288,68 +266,22 @@ class Simulator:
             worker,
             self.world.habits,
             self._source,
-            lambda item, worker=worker: self._begin(worker, item),  # type: ignore[misc]
+            lambda item: self._ledger.begin(worker, item),
         )
         self._processes[worker] = process
-        self._killed.discard(worker)
+        self._ledger.birth(worker)
         if not self._has_template:
             process.die(1)
 
     def _fail(self, worker: WorkerId) -> None:
-        """Note that a failure has reached the controller; whether it stops the run is known when it is shown."""
+        """Have a failure judged when it is shown; what the judgement will be is known here only."""
         is_stopping = self.world.limits.is_stop_watched and self._source.random() < self.world.stops
-        if is_stopping and self._stopped_by_failure is None:
-            self._stopped_by_failure = worker
+        self._ledger.failure(worker, is_stopping=is_stopping)
         self._to_show.append((Judged(worker), is_stopping))
 
-    # --- Promises ----------------------------------------------------------------------------------------------------
-
-    def _begin(self, worker: WorkerId, item: ItemIndex) -> None:
-        promise(item not in self._begun, f"{item} was begun a second time, by {worker}")
-        self._begun.append(item)
-        if self._stopped_by_failure is not None:
-            self._begun_after_failure.append((worker, item))
-
-    def _note(self, worker: WorkerId, event: Event) -> None:
-        match event:
-            case Finished(item):
-                self._over.append(item)
-            case Broken() | ExitAsked() | Interrupted():
-                running = self._dispatcher.running(worker)
-                if running is not None:
-                    self._over.append(running)
-            case Reported(is_awaiting=True):
-                self._fail(worker)
-            case _:
-                pass
-
-    def _note_death(self, action: ReportCrash | ReportLoss) -> None:
-        if action.is_overdue:
-            promise(action.worker in self._killed, f"{action.worker} is said to be late, but nobody killed it")
-        else:
-            self._dead_slots.add(action.worker)
-
-    def _count_restart(self, worker: WorkerId) -> None:
-        if worker in self._dead_slots:
-            self._dead_slots.discard(worker)
-            self._restarts += 1
-            promise(self._restarts <= self.world.limits.restarts, f"restart {self._restarts} is more than allowed")
-
     def _check_end(self) -> None:
-        dispatcher = self._dispatcher
-        not_run = dispatcher.not_run()
-        counts = collections.Counter([*self._over, *not_run])
-        everything = range(len(self.world.expected))
-        wrong = {item: counts[ItemIndex(item)] for item in everything if counts[ItemIndex(item)] != 1}
-        promise(not wrong, f"these are not over or left exactly once: {wrong}")
-        promise(not set(self._begun) & set(not_run), f"some of {not_run} were begun: {self._begun}")
         promise(not self._processes, f"the run is over, and there are processes: {list(self._processes)}")
-        if self._has_template and not dispatcher.is_stopping and self._is_everybody_dutiful():
-            promise(not not_run, f"{not_run} were not run, for no reason")
-        behind = [worker for worker, _ in self._begun_after_failure]
-        is_one_each = len(set(behind)) == len(behind) and self._stopped_by_failure not in behind
-        promise(is_one_each, f"{behind} began items behind the failure that stopped the run")
-
-    def _is_everybody_dutiful(self) -> bool:
-        """Whether no worker left its loop without a word; its share is then nobody's."""
-        return self.world.habits.breaks == 0
+        # A worker that leaves its loop without a word is not replaced, and its share may be nobody's then.
+        is_anybody_careless = self.world.habits.breaks > 0
+        has_reason = self._dispatcher.is_stopping or not self._has_template or is_anybody_careless
+        self._ledger.check_end(self._dispatcher.not_run(), has_reason=has_reason)

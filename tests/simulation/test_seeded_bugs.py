@@ -7,8 +7,10 @@ import itertools
 import pytest
 
 from pytest_parpool.policy.schedulers.protocol import Scheduler
-from tests.simulation.seeded_bugs import DISPATCHERS, SCHEDULERS, WrappedScheduler
-from tests.simulation.simulator import BrokenPromiseError, DispatcherFactory
+from tests.simulation.bugs import late_reports, replacements, schedulers, stops, unbegun_items
+from tests.simulation.bugs.schedulers import WrappedScheduler
+from tests.simulation.promises import BrokenPromiseError
+from tests.simulation.simulator import DispatcherFactory
 from tests.simulation.worlds import FACTORIES, simulate
 
 MOST_SEEDS = 3_000  # Most bugs are found within ten, all within some hundred.
@@ -31,7 +33,7 @@ def play_until_found(
 
 @pytest.mark.parametrize(
     "buggy",
-    [pytest.param(bug, id=f"{theme}-{bug.__name__}") for theme, bugs in DISPATCHERS.items() for bug in bugs],
+    [*unbegun_items.BUGS, *late_reports.BUGS, *stops.BUGS, *replacements.BUGS],
 )
 def test_bug_in_the_dispatcher(buggy: DispatcherFactory) -> None:
     """A dispatcher with one bug does not survive the simulation."""
@@ -39,7 +41,7 @@ def test_bug_in_the_dispatcher(buggy: DispatcherFactory) -> None:
         play_until_found(make_dispatcher=buggy)
 
 
-@pytest.mark.parametrize("buggy", SCHEDULERS)
+@pytest.mark.parametrize("buggy", schedulers.BUGS)
 def test_bug_in_a_scheduler(buggy: type[WrappedScheduler]) -> None:
     """A scheduler that does not keep its promises does not survive the simulation."""
     with pytest.raises(BrokenPromiseError):

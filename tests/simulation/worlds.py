@@ -13,7 +13,8 @@ from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS, SchedulerFactory
 from pytest_parpool.policy.schedulers.slots import SlotScheduler
 from tests.plans import random_plan
-from tests.simulation.simulator import BrokenPromiseError, DispatcherFactory, Simulator, World
+from tests.simulation.promises import BrokenPromiseError
+from tests.simulation.simulator import DispatcherFactory, Simulator, World
 from tests.simulation.worker import Habits
 
 

@@ -78,8 +78,8 @@ class BrokenRepr:
 class BrokenClass:
     """Says nothing about its class, like a proxy for something that is not there."""
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         raise RuntimeError
 
     def __repr__(self) -> str:

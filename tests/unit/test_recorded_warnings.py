@@ -36,6 +36,15 @@ class PickyWarning(UserWarning):
         return f"{self.code}: {self.reason}"
 
 
+class CountingWarning(UserWarning):
+    """A category whose text is not in its arguments."""
+
+    count = 0
+
+    def __str__(self) -> str:
+        return f"the {self.count}th"
+
+
 class BrokenWarning(UserWarning):
     """A category whose instances cannot be made without its constructor."""
 
@@ -48,6 +57,13 @@ class BrokenWarning(UserWarning):
     def __init__(self, *, made: bool) -> None:
         """Have a text."""
         super().__init__("broken" if made else "")
+
+
+def third_warning() -> CountingWarning:
+    """Return a warning that was told its number later."""
+    message = CountingWarning()
+    message.count = 3
+    return message
 
 
 def recorded(message: Warning, *, line: str | None = None, location: Any = None) -> RecordedWarning:
@@ -116,7 +132,7 @@ def test_a_name_that_is_no_category(monkeypatch: pytest.MonkeyPatch) -> None:
     assert issubclass(arrived.message.category, Warning)
 
 
-@pytest.mark.parametrize("message", [PickyWarning(3, reason="why"), BrokenWarning(made=True)], ids=repr)
+@pytest.mark.parametrize("message", [PickyWarning(3, reason="why"), BrokenWarning(made=True), third_warning()])
 def test_categories_that_are_hard_to_make(message: Warning) -> None:
     """Where no instance can be made that shows the text, a plain warning shows it; the category is the same."""
     arrived = travel(recorded(message)).message
