@@ -24,24 +24,30 @@ def int_or_text(text: str) -> int | str:
         return text
 
 
-def add_options(parser: pytest.Parser, *, has_xdist_options: bool = False) -> None:
+def add_options(parser: pytest.Parser, *, is_xdist_loaded: bool = False) -> None:
     """Register every option and every ini value of this plugin.
 
     Args:
         parser: Pytest's.
-        has_xdist_options: Whether pytest-xdist has registered its own; those that both have are left to it.
+        is_xdist_loaded: Whether plugins of pytest-xdist were loaded before us. What they have registered is left as it
+            is: it means the same, and pytest cannot take an option back.
     """
+    theirs: Any = parser.getgroup("xdist") if is_xdist_loaded else None
+    known = {option.dest for option in theirs.options} if is_xdist_loaded else set()
     group = parser.getgroup("parpool", "running tests in parallel")
-    add = group._addoption  # noqa: SLF001 - ``addoption`` keeps lower-case short options (-n) for pytest itself.
-    if has_xdist_options:
-        _leave_checking_to_settings(parser.getgroup("xdist"))
-        _add_pool_options(add)
-        _add_own_ini_values(parser)
-        return
+
+    def add(*names: str, dest: str, **attributes: Any) -> None:
+        if dest not in known:
+            # ``addoption`` keeps lower-case short options (-n) for pytest itself.
+            group._addoption(*names, dest=dest, **attributes)  # noqa: SLF001
+
     _add_distribution_options(add)
     _add_unoffered_options(add)
     _add_pool_options(add)
     _add_own_ini_values(parser)
+    if "numprocesses" in known:
+        _leave_checking_to_settings(theirs)
+        return
     for name in ("rsyncdirs", "rsyncignore", "looponfailroots"):
         parser.addini(name, "Accepted without effect", type="paths")
 

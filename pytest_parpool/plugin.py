@@ -24,9 +24,8 @@ _RANDOM_AT_LOAD = random_state.remember()
 
 @pytest.hookimpl
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Register our options; pytest-xdist's, if it was loaded before us, stay and mean the same."""
-    were_loaded = xdist_beside.take_over(pluginmanager, xdist_stand_in)
-    add_options(parser, has_xdist_options=were_loaded)
+    """Register our options."""
+    add_options(parser, is_xdist_loaded=xdist_beside.take_over(pluginmanager, xdist_stand_in))
 
 
 @pytest.hookimpl

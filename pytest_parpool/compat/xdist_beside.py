@@ -14,9 +14,7 @@ _OTHER_NAMES = ("xdist.looponfail", "xdist.plugin")
 
 
 def take_over(pluginmanager: pytest.PytestPluginManager, stand_in: ModuleType) -> bool:
-    """Keep pytest-xdist's plugins out, and return whether they had been loaded already.
-
-    Their options are then registered and stay, since they mean the same and pytest cannot take an option back.
+    """Keep pytest-xdist's plugins out, and return whether any had been loaded already.
 
     Args:
         pluginmanager: Pytest's.

@@ -19,9 +19,15 @@ class Lifeline:
     def __init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
 
+    def close_write_end(self) -> None:
+        """Close this process's copy of the write end, if it has one: the end comes when the last copy is closed."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
     def close(self) -> None:
         """Let go: whoever is still tied to it is killed."""
-        os.close(self.write_fd)
+        self.close_write_end()
         os.close(self.read_fd)
 
 
@@ -35,8 +41,8 @@ class Tie:
     """
 
     def __init__(self, lifeline: Lifeline) -> None:
-        # Close our copy of the write end first: until the last copy is closed the end never comes (pipe(7)).
-        os.close(lifeline.write_fd)
+        # First: until the last copy is closed the end never comes (pipe(7)).
+        lifeline.close_write_end()
         self._fd = -1
         if not sys.platform.startswith("linux"):
             # End-of-file on the channel has to do.

@@ -167,6 +167,7 @@ def _serve(
 ) -> None:
     """Fork workers on request until the controller is gone. Runs in the template; leaves with ``os._exit``."""
     controllers_end.close()
+    lifeline.close_write_end()
     with contextlib.suppress(OSError):  # A session leader already: started as one, which is what is wanted.
         os.setsid()
     children: dict[WorkerId, Child] = {}

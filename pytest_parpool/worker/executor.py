@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pytest_parpool.model.ids import ItemIndex
-from pytest_parpool.model.messages import Asked, Finished, Started, StopAsked
+from pytest_parpool.model.messages import Asked, Draining, Finished, Started, StopAsked
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.worker.next_item import LateNextItem
 from pytest_parpool.worker.reporter import WorkerReporter
@@ -61,10 +61,9 @@ class Executor:
         self._position += 1
         item = self.item(index)
         reporter = self._reporter
-        reporter.item = index
+        reporter.item = self.last_item = self.running = index
         self._link.post(Started(index, item.location))
-        self._link.flush()
-        self.last_item = self.running = index
+        self._guarded(self._link.flush)
         following = self._known_next()
         nextitem: pytest.Item | LateNextItem
         if following is None:
@@ -95,7 +94,12 @@ class Executor:
         self._waited_seconds += self._clock() - began
         if index is not None:
             return self.item(index)
-        return None if self._link.inbox.is_drained else self._session
+        if not self._link.inbox.is_drained:
+            return self._session
+        # Now session fixtures are torn down; from here on the shutdown timeout runs.
+        self._link.post(Draining())
+        self._guarded(self._link.flush)
+        return None
 
     def _is_own_process(self) -> bool:
         return self._link.is_own_process

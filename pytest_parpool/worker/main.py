@@ -5,8 +5,11 @@ from __future__ import annotations
 import atexit
 import marshal
 import os
+import signal
 import traceback
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -86,7 +89,9 @@ class WorkerMain:
             self._initialize()
             self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
         except pytest.exit.Exception as error:
-            link.post(ExitAsked(str(error.msg), error.returncode))
+            link.post(_exit_asked(error))
+        except KeyboardInterrupt as error:
+            link.post(Interrupted(None, _innermost_place(error)))
         except BaseException:  # noqa: BLE001  -- the user's code; whatever it raises ends the run with its traceback
             link.post(Broken(f"starting worker {me.id!r} failed", traceback.format_exc()))
         else:
@@ -102,7 +107,7 @@ class WorkerMain:
         except KeyboardInterrupt as error:
             link.post(Interrupted(executor.running, _innermost_place(error)))
         except pytest.exit.Exception as error:
-            link.post(ExitAsked(str(error.msg), error.returncode))
+            link.post(_exit_asked(error))
         except BaseException as error:  # A fault of a plugin's, or of ours: INTERNALERROR, as pytest says.
             if not link.is_own_process:
                 _exit(1)
@@ -112,6 +117,8 @@ class WorkerMain:
         link.flush()
 
     def _leave(self, link: WorkerLink, executor: Executor, reporter: WorkerReporter) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _disregard)
         link.post(Draining())
         link.flush()
         if pytest_internals.has_standing_fixtures(self._session):
@@ -134,6 +141,18 @@ class _WorkerLoop:
         """Run this worker's items."""
         self._executor.run()
         return True
+
+
+def _disregard(number: int, frame: FrameType | None) -> None:
+    """Take no notice of Ctrl-C: the worker is leaving already, and what hangs is ended by the controller.
+
+    A function, and not SIG_IGN: what a teardown starts would inherit that.
+    """
+
+
+def _exit_asked(error: Any) -> ExitAsked:
+    """Return what tells of ``pytest.exit()``. Its code may be an ``IntEnum``, which cannot travel."""
+    return ExitAsked(str(error.msg), int(error.returncode) if error.returncode is not None else None)
 
 
 def _innermost_place(error: BaseException) -> str:
