@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Literal
 
@@ -52,6 +53,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     publish(settings, config.option)
     config.stash[SETTINGS] = settings
     config.stash[TESTRUNUID] = settings.testrunuid
+    if settings.processes and not config.option.collectonly:
+        # Here, before other plugins are configured: see there.
+        from pytest_parpool.controller import garbage
+
+        config.add_cleanup(functools.partial(garbage.thaw, config))
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import gc
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pytest
 
 from pytest_parpool.compat import native_threads, random_state
-from pytest_parpool.controller import durations
+from pytest_parpool.controller import durations, garbage
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
 from pytest_parpool.controller.run import ParallelRun
@@ -106,7 +105,7 @@ class ControllerPlugin:
         Hook wrappers registered last are called first. A worker is forked there, and calls the hook afresh, so that the
         wrappers of logging and coverage run in it from their beginning.
         """
-        with _paused_garbage(is_wanted=self._settings.gc_freeze):
+        with garbage.paused() if self._settings.gc_freeze else contextlib.nullcontext():
             result = yield
         self._config.pluginmanager.register(self._wrapper, "parpool-outermost")
         self._config.pluginmanager.register(self._loop, "parpool-controller-loop")
@@ -119,7 +118,7 @@ class ControllerPlugin:
 
     # --- The run -----------------------------------------------------------------------------------------------------
 
-    @contextmanager
+    @contextlib.contextmanager
     def started(self, session: pytest.Session) -> Iterator[None]:
         """Fork the template, and have the run loop run there; at the end everything is as it was found.
 
@@ -154,7 +153,9 @@ class ControllerPlugin:
         dispatcher = self._make_dispatcher(plan, scheduler, pool, is_stop_watched=is_stop_watched)
         timeout = settings.shutdown_timeout
         shutdown_seconds = (timeout, timeout) if timeout else (INTERRUPTED_SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
-        with _frozen_garbage(is_wanted=settings.gc_freeze), pool.start(main) as running:
+        if settings.gc_freeze:
+            garbage.freeze(config)
+        with pool.start(main) as running:
             run = ParallelRun(session, running, dispatcher, nodes, self._lines, shutdown_seconds=shutdown_seconds)
             self._loop.run = run
             try:
@@ -266,29 +267,3 @@ def _count_open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
     except OSError:
         return 16  # No /proc to count in; about what Python and pytest have open.
-
-
-@contextmanager
-def _paused_garbage(*, is_wanted: bool) -> Iterator[None]:
-    """Keep the collector from looking, again and again, through items that will all be kept."""
-    if not is_wanted or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextmanager
-def _frozen_garbage(*, is_wanted: bool) -> Iterator[None]:
-    """Keep the collector away from all that exists now: workers share that memory as long as nobody touches it."""
-    if not is_wanted:
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

@@ -75,7 +75,7 @@ class DispatchError(Exception):
     """A worker said something that cannot be true; a fault of ours."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Limits:
     """The rules of a run.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _REAP_SECONDS = 10.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WorkerPool:
     """The parameters of a pool, with the names and the meaning of ``multiprocessing.Pool``.
 
