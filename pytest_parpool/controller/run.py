@@ -66,7 +66,7 @@ from pytest_parpool.runtime.pool import RunningPool
 _REPLAY_SECONDS = 0.005
 
 # How long the loop looks away at most when every worker has enough in hand; results may be shown so much later.
-_REST_SECONDS = 0.01
+_REST_SECONDS = 0.02
 _LEAST_REST_SECONDS = 0.001  # Below, sleeping costs more than it saves.
 
 _Shown: TypeAlias = "Heard | Gone | Spawn | tuple[ReportCrash | ReportLoss, LastOutput]"

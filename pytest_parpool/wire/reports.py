@@ -7,6 +7,7 @@ forwarding a short test costs. Whether a report came whole or so cannot be told 
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 from typing import Any
 
@@ -37,6 +38,7 @@ class ReportWriter:
             for name in ("pytest_report_to_serializable", "pytest_report_from_serializable")
         )
         self._first: dict[str, Any] | None = None
+        self._own_fields = pytest.TestReport("", ("", None, ""), {}, "passed", None, "setup").__dict__.keys()
 
     def dump(self, report: pytest.TestReport) -> tuple[bytes, tuple[str, ...]]:
         """Return the report as bytes, and the places whose values had to become text (see ``plain.dumps``)."""
@@ -44,10 +46,16 @@ class ReportWriter:
             changes = self._changes(report, self._first)
             if changes is not None:
                 return _dumps((changes,)), ()
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        assert data is not None, f"no plugin can serialize {type(report).__name__}"
         is_base = self._may_abridge and type(report) is pytest.TestReport and report.longrepr is None
         self._first = dict(report.__dict__) if is_base else None
+        if is_base and not report.user_properties and report.__dict__.keys() == self._own_fields:
+            # Nothing in it is a user's, so nobody need look through it.
+            data = report._to_json()  # noqa: SLF001  -- what the one implementation of the hook calls
+            data["$report_type"] = "TestReport"
+            with contextlib.suppress(ValueError):  # But for a node id or a keyword of a subclass of str.
+                return _dumps(data), ()
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        assert data is not None, f"no plugin can serialize {type(report).__name__}"
         encoded, lost_types = plain.dumps(data)
         if lost_types:
             self._first = None
