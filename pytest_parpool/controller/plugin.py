@@ -111,10 +111,12 @@ class ControllerPlugin:
         self._config.pluginmanager.register(self._loop, "parpool-controller-loop")
         return result
 
-    @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write our lines at the end."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, object, object]:
+        """Write our lines at the end, behind pytest's short summary."""
+        result = yield
         self._lines.summarize(terminalreporter, self._closing_line)
+        return result
 
     # --- The run -----------------------------------------------------------------------------------------------------
 
