@@ -21,6 +21,7 @@ from pytest_parpool.controller.replay import Replay
 from pytest_parpool.controller.signals import SignalWatch
 from pytest_parpool.controller.statistics import RunStatistics
 from pytest_parpool.controller.terminal import TerminalLines
+from pytest_parpool.controller.timers import Timers
 from pytest_parpool.model.actions import (
     Action,
     AwaitExit,
@@ -31,6 +32,7 @@ from pytest_parpool.model.actions import (
     ReportLoss,
     Send,
     Spawn,
+    TakeBack,
 )
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import (
@@ -56,7 +58,9 @@ from pytest_parpool.model.notices import (
     NotBorn,
     Notice,
     Overdue,
+    Stalled,
     StopRequested,
+    TakenBack,
 )
 from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.runtime.outputs import LastOutput
@@ -105,7 +109,7 @@ class ParallelRun:
         self._sleep = time.sleep
         self._replay = Replay(session.config, session.items)
         self._to_show: collections.deque[tuple[WorkerNode, _Shown]] = collections.deque()
-        self._deadlines: dict[WorkerId, float] = {}
+        self._timers = Timers(dispatcher.holds_more)
         self._ending = Ending()
         self._has_requested_stop = False
         # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
@@ -127,8 +131,11 @@ class ParallelRun:
                 if signals.interrupts and not self._is_interrupted:
                     self._is_interrupted = self._ending.is_interrupted = True
                     self._take(InterruptRequested())
-                for worker in self._overdue():
+                now = self._clock()
+                for worker in self._timers.take_overdue(now):
                     self._take(Overdue(worker))
+                for worker in self._timers.take_stalled(now):
+                    self._take(Stalled(worker))
                 self._show_for(_REPLAY_SECONDS)
                 self._rest()
         self.statistics.end(self._clock())
@@ -139,15 +146,27 @@ class ParallelRun:
 
     def _take(self, notice: Notice) -> None:
         """Have the dispatcher decide on a notice, perform that, and keep what is to be shown."""
-        if isinstance(notice, (Heard, Gone)):
+        if isinstance(notice, Heard):
             self._show_later(notice.worker, notice)
-            if isinstance(notice, Heard) and type(notice.event) is BaseTempAsked:
-                self._send_base_temp(notice.worker)
+            self._look_at_event(notice.worker, notice.event)
+        elif isinstance(notice, Gone):
+            self._show_later(notice.worker, notice)
+            self._timers.worker_gone(notice.worker)
         actions = self._dispatcher.handle(notice)
         if actions:
             self._perform(actions)
-        if self._is_interrupted and isinstance(notice, Heard) and isinstance(notice.event, Started):
-            self._pool.interrupt(notice.worker)  # It began before it could hear of the end.
+
+    def _look_at_event(self, worker: WorkerId, event: Event) -> None:
+        """Do at once what need not be decided."""
+        kind = type(event)
+        if kind is Started:
+            self._timers.item_began(worker, self._clock())
+            if self._is_interrupted:
+                self._pool.interrupt(worker)  # It began before it could hear of the end.
+        elif kind is Finished:
+            self._timers.item_ended(worker)
+        elif kind is BaseTempAsked:
+            self._send_base_temp(worker)
 
     def _send_base_temp(self, worker: WorkerId) -> None:
         try:
@@ -171,10 +190,13 @@ class ParallelRun:
                         self._show_later(worker, action)
                     else:
                         self._spawn(worker)
+                case TakeBack(worker, begun):
+                    kept = self._pool.take_back(worker, begun)
+                    if kept is not None:
+                        self._take(TakenBack(worker, kept))
                 case AwaitExit(worker, is_interrupted):
                     seconds = self._shutdown_seconds[0 if is_interrupted else 1]
-                    deadline = self._clock() + seconds
-                    self._deadlines[worker] = min(deadline, self._deadlines.get(worker, deadline))
+                    self._timers.expect_exit(worker, self._clock() + seconds)
                 case Interrupt(worker):
                     # One that is being born, stands still or tears down leaves by itself, its fixtures put away.
                     if self._dispatcher.running(worker) is not None:
@@ -203,18 +225,7 @@ class ParallelRun:
     def _timeout(self) -> float | None:
         if self._to_show:
             return 0.0
-        if not self._deadlines:
-            return None
-        return max(0.0, min(self._deadlines.values()) - self._clock())
-
-    def _overdue(self) -> list[WorkerId]:
-        if not self._deadlines:
-            return []
-        now = self._clock()
-        overdue = [worker for worker, deadline in self._deadlines.items() if deadline <= now]
-        for worker in overdue:
-            del self._deadlines[worker]
-        return overdue
+        return self._timers.seconds_left(self._clock())
 
     def _rest(self) -> None:
         """Let workers work while none of them needs us: each message would wake us, and cost one of them its CPU."""
@@ -232,8 +243,7 @@ class ParallelRun:
             match shown:
                 case Heard(worker, event):
                     self._show_event(worker, node, event)
-                case Gone(worker, exit_):
-                    self._deadlines.pop(worker, None)
+                case Gone(_, exit_):
                     self._nodes.down(node, exit_)
                 case Spawn(worker):
                     self._spawn(worker)

@@ -31,6 +31,18 @@ class Send(Record):
 
 
 @record
+class TakeBack(Record):
+    """Take back what the worker holds and has not begun.
+
+    Attributes:
+        begun: How many of all items it was ever given it has begun, as far as is known.
+    """
+
+    worker: WorkerId
+    begun: int
+
+
+@record
 class AwaitExit(Record):
     """From now on the worker has only to tear down and leave: start its shutdown timeout.
 
@@ -96,4 +108,4 @@ class ReportLimit(Record):
     limit: int
 
 
-Action: TypeAlias = Spawn | Send | AwaitExit | Interrupt | Kill | ReportCrash | ReportLoss | ReportLimit
+Action: TypeAlias = Spawn | Send | TakeBack | AwaitExit | Interrupt | Kill | ReportCrash | ReportLoss | ReportLimit

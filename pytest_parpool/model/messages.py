@@ -48,6 +48,13 @@ class Proceed(Record):
 
 
 @record
+class Recalled(Record):
+    """Of the items you were ever given, forget all behind the first ``kept``; somebody else runs them."""
+
+    kept: int
+
+
+@record
 class BaseTemp(Record):
     """The run's base directory for temporary files.
 
@@ -58,7 +65,7 @@ class BaseTemp(Record):
     path: str
 
 
-Command: TypeAlias = Begin | Run | Wait | Drain | Proceed | BaseTemp
+Command: TypeAlias = Begin | Run | Wait | Drain | Proceed | Recalled | BaseTemp
 
 # --- Events: worker to controller -----------------------------------------------------------------------------------
 

@@ -58,10 +58,31 @@ class InterruptRequested(Record):
 
 
 @record
+class Stalled(Record):
+    """A worker has been running one item for long, while it holds others."""
+
+    worker: WorkerId
+
+
+@record
+class TakenBack(Record):
+    """Items were taken back from a worker.
+
+    Attributes:
+        kept: How many of all items it was ever given are its own.
+    """
+
+    worker: WorkerId
+    kept: int
+
+
+@record
 class Overdue(Record):
     """A worker did not leave within the shutdown timeout."""
 
     worker: WorkerId
 
 
-Notice: TypeAlias = Heard | Gone | NotBorn | TemplateGone | Judged | StopRequested | InterruptRequested | Overdue
+Notice: TypeAlias = (
+    Heard | Gone | NotBorn | TemplateGone | Judged | StopRequested | InterruptRequested | Stalled | TakenBack | Overdue
+)

@@ -7,6 +7,8 @@ operation:
   what was held goes back to the scheduler; what was running is what died.
 * Work is handed out by need, but never waited for. A worker holds nothing behind an item of unknown or long duration,
   and up to ``HAND_SECONDS`` of items expected to be short, topped up at half, so that it does not run dry.
+* When a guess was wrong, and an item runs for long, what its worker holds behind it is taken back (``Stalled``). So a
+  worker that finds nothing left waits as long as others hold something.
 * A worker that stands still is answered with items, with ``Wait`` (others may yet give something back to the
   scheduler), or with ``Drain``. While a failure may still stop the run (``-x``) nobody is given anything. It may from
   ``Troubled``, when it is only suspected, to the report, and from there until it is ``Judged``. A suspicion may end
@@ -30,6 +32,7 @@ from pytest_parpool.model.actions import (
     ReportLoss,
     Send,
     Spawn,
+    TakeBack,
 )
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId
@@ -62,7 +65,9 @@ from pytest_parpool.model.notices import (
     NotBorn,
     Notice,
     Overdue,
+    Stalled,
     StopRequested,
+    TakenBack,
     TemplateGone,
 )
 from pytest_parpool.policy.lifecycle import ALIVE, LEAVING, MOVES, RESUMED, STANDING, WorkerState
@@ -103,6 +108,7 @@ class _Slot:
     running: ItemIndex | None = None
     last_item: ItemIndex | None = None
     given: int = 0
+    begun: int = 0
     enough: int = 0  # Items in hand above which topping up need not be thought of.
     births: int = 0
     is_overdue: bool = False
@@ -170,6 +176,11 @@ class Dispatcher:
                 return 0.0
         return min(supplies, default=0.0)
 
+    def holds_more(self, worker: WorkerId) -> bool:
+        """Whether a worker runs an item and holds others behind it."""
+        slot = self._slots[worker]
+        return slot.running is not None and bool(slot.held)
+
     def not_run(self) -> tuple[ItemIndex, ...]:
         """Return the items nobody began, in plan order. Complete once the run ``is_over``."""
         held = [item for slot in self._slots.values() for item in slot.held]
@@ -205,6 +216,10 @@ class Dispatcher:
                 return self._reconsider()
             case Judged(worker):
                 return self._go_on(self._slots[worker])
+            case Stalled(worker):
+                return self._suspect(self._slots[worker])
+            case TakenBack(worker, kept):
+                return self._take_back(self._slots[worker], kept)
             case StopRequested():
                 return self._stop()
             case InterruptRequested():
@@ -278,11 +293,33 @@ class Dispatcher:
         if not slot.held or slot.held[0] != item or slot.running is not None:
             raise DispatchError(f"{slot.id} began item {item}, but was given {list(slot.held)[:3]}")
         slot.held.popleft()
+        slot.begun += 1
         slot.running = item
         if slot.state is not WorkerState.BUSY or self._is_stopping:
             return []
         hand = self._top_up(slot)
-        return [Send(slot.id, Run(hand))] if hand else []
+        if hand:
+            return [Send(slot.id, Run(hand))]
+        # Whoever waits for what this worker may give back, waits no longer.
+        return [] if slot.held else self._reconsider()
+
+    def _suspect(self, slot: _Slot) -> list[Action]:
+        """A worker runs an item for longer than was thought: what it holds must not wait for that."""
+        is_alone = len(self._slots) == 1
+        # One that stood still and was given something begins that at once; it would not ask again if that were gone.
+        if slot.state is not WorkerState.BUSY or not self.holds_more(slot.id) or self._is_stopping or is_alone:
+            return []
+        return [TakeBack(slot.id, slot.begun)]
+
+    def _take_back(self, slot: _Slot, kept: int) -> list[Action]:
+        taken: list[ItemIndex] = []
+        while len(slot.held) > max(0, kept - slot.begun):
+            taken.insert(0, slot.held.pop())
+        slot.given -= len(taken)
+        slot.enough = 0
+        if taken:
+            self._scheduler.requeue(tuple(taken), slot.id)
+        return self._reconsider()
 
     def _answer(self, slot: _Slot) -> list[Action]:
         """Say something to a worker that stands still; nothing if it does not, or if that must wait."""
@@ -294,7 +331,7 @@ class Dispatcher:
             return []
         first = self._scheduler.peek(slot.id)
         if first is None:
-            if self._scheduler.is_exhausted(slot.id):
+            if self._scheduler.is_exhausted(slot.id) and not self._is_anything_held():
                 return self._drain(slot)
             if slot.state is WorkerState.WAITING:
                 return []
@@ -325,6 +362,10 @@ class Dispatcher:
             seconds = seconds + expected if expected is not None else None
         slot.enough = len(slot.held) // 2
         return tuple(hand)
+
+    def _is_anything_held(self) -> bool:
+        """Whether any worker holds an item that it has not begun, and that may still come back."""
+        return any(slot.held for slot in self._slots.values())
 
     def _supply(self, slot: _Slot) -> float | None:
         """Return how long a worker will be busy with what it runs and holds, or None if nobody knows."""
@@ -398,7 +439,7 @@ class Dispatcher:
         self._troubled.discard(slot.id)
         slot.running = slot.last_item = None
         slot.is_overdue = False
-        slot.given = slot.enough = 0
+        slot.given = slot.begun = slot.enough = 0
         if slot.held and not self._is_stopping:
             self._scheduler.requeue(tuple(slot.held), slot.id)
             slot.held.clear()

@@ -28,6 +28,7 @@ _COMMANDS: tuple[type[Command], ...] = (
     messages.Wait,
     messages.Drain,
     messages.Proceed,
+    messages.Recalled,
     messages.BaseTemp,
 )
 _EVENTS: tuple[type[Event], ...] = (

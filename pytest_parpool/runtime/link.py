@@ -22,10 +22,11 @@ import os
 import select
 
 from pytest_parpool.model.ids import ItemIndex
-from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Proceed, Run, Wait
+from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Proceed, Recalled, Run, Wait
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.ledger import Page
 
 
 class _System:
@@ -53,6 +54,7 @@ class Inbox(Record):
         identity: What ``Begin`` brought, or None before it came.
         waits: How many times ``Wait`` came.
         proceeds: How many times ``Proceed`` came.
+        recalls: How many times ``Recalled`` came.
         is_drained: Whether ``Drain`` came.
         base_temp: What ``BaseTemp`` brought, or None before it came.
     """
@@ -61,6 +63,7 @@ class Inbox(Record):
     identity: bytes | None = None
     waits: int = 0
     proceeds: int = 0
+    recalls: int = 0
     is_drained: bool = False
     base_temp: str | None = None
 
@@ -84,10 +87,12 @@ class WorkerLink:
 
     Args:
         fd: A connected, blocking stream socket. Owned from here on until the process ends.
+        page: Says what may be claimed; by default everything.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, page: Page | None = None) -> None:
         self._fd = fd
+        self._page = page if page is not None else Page.private()
         self._pid = _System.getpid()
         status = _System.fstat(fd)
         self._identity = (status.st_dev, status.st_ino)
@@ -194,9 +199,21 @@ class WorkerLink:
                         inbox = dataclasses.replace(inbox, is_drained=True)
                     case Begin(identity):
                         inbox = dataclasses.replace(inbox, identity=identity)
+                    case Recalled(kept):
+                        del self.items[kept:]
+                        inbox = dataclasses.replace(inbox, items=len(self.items), recalls=inbox.recalls + 1)
+                        self._page.reopen()
                     case BaseTemp(path):
                         inbox = dataclasses.replace(inbox, base_temp=path)
         self._incoming = _Incoming(inbox, reader, [])
+
+    def claim(self, count: int) -> bool:
+        """Say that the first ``count`` of ``items`` will be run here, and return whether that may be.
+
+        If not, a command is under way that says how many items are left.
+        """
+        self._page.claim(count)
+        return self._page.is_open(count)
 
     def receive_nowait(self) -> None:
         """Take in what has come, if anything has.

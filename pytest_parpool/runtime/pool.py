@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId, worker_ids
-from pytest_parpool.model.messages import Command, Event, Ready
+from pytest_parpool.model.messages import Command, Event, Ready, Recalled
 from pytest_parpool.model.notices import Gone, Heard, TemplateGone
 from pytest_parpool.runtime.channel import Channel
+from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
@@ -101,8 +102,9 @@ class RunningPool:
     def __init__(self, pool: WorkerPool, main: Callable[[WorkerLink, WorkerId], None]) -> None:
         self._processes: dict[WorkerId, _Process] = {}
         self._lifeline = Lifeline()
+        self._ledger = Ledger(pool.workers)
         try:
-            self._template = Template(pool.context, main, self._lifeline)
+            self._template = Template(pool.context, main, self._lifeline, self._ledger)
         except BaseException:  # handed on
             self._lifeline.close()
             raise
@@ -132,6 +134,7 @@ class RunningPool:
         channel = Channel(ours)
         self._processes[worker] = _Process(channel)
         self._last_outputs.pop(worker, None)
+        self._ledger.page(worker).reset()
         try:
             self._template.spawn(worker, theirs)
         except OSError as error:
@@ -146,6 +149,24 @@ class RunningPool:
         if process is not None:
             process.channel.send([command])
             self.queue.update(process.channel, worker)
+
+    def take_back(self, worker: WorkerId, begun: int) -> int | None:
+        """Take back what a worker was given and has not claimed.
+
+        Args:
+            worker: Its slot.
+            begun: How many of all items it was given it has begun, as far as is known.
+
+        Returns:
+            How many of all items it keeps; it is told, too. None if nothing was done: it is gone, or has not yet looked
+            at what was taken back the last time.
+        """
+        if worker not in self._processes:
+            return None
+        kept = self._ledger.page(worker).take_back(begun)
+        if kept is not None:
+            self.send(worker, Recalled(kept))
+        return kept
 
     def kill(self, worker: WorkerId) -> None:
         """Kill a worker and what it has started in its process group."""

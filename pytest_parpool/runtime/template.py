@@ -30,6 +30,7 @@ from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.forking import Child, fork
+from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
@@ -85,12 +86,13 @@ class Template:
         context: As in ``forking.fork``.
         main: What each worker does.
         lifeline: The workers, and the template, are tied to it.
+        ledger: With a page for each worker.
     """
 
-    def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline) -> None:
+    def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline, ledger: Ledger) -> None:
         ours, theirs = packet_pair()
         self._socket = ours
-        serve = functools.partial(_serve, theirs, ours, context, main, lifeline)
+        serve = functools.partial(_serve, theirs, ours, context, main, lifeline, ledger)
         self._child = fork(serve, name="parpool-template", context=context)
         theirs.close()
         ours.setblocking(False)
@@ -164,6 +166,7 @@ def _serve(
     context: ForkContext | None,
     main: WorkerMain,
     lifeline: Lifeline,
+    ledger: Ledger,
 ) -> None:
     """Fork workers on request until the controller is gone. Runs in the template; leaves with ``os._exit``."""
     controllers_end.close()
@@ -186,7 +189,9 @@ def _serve(
         _, name = marshal.loads(data)
         worker = WorkerId(name)
         siblings = (*pidfds, *(fd for child in children.values() for fd in child.fds))
-        become = functools.partial(_become_worker, main, worker, fds[0], control, lifeline, siblings)
+        become = functools.partial(
+            _become_worker, main, worker, fds[0], ledger.page(worker), control, lifeline, siblings
+        )
         try:
             # Tests compare the current process's name with this one.
             child = fork(become, name="MainProcess", context=context)
@@ -245,6 +250,7 @@ def _become_worker(
     main: WorkerMain,
     worker: WorkerId,
     channel_fd: int,
+    page: Page,
     control: RawSocket,
     lifeline: Lifeline,
     siblings: tuple[int, ...],
@@ -259,7 +265,7 @@ def _become_worker(
     control.close()
     for fd in siblings:  # What the template has open for them.
         os.close(fd)
-    link = WorkerLink(channel_fd)
+    link = WorkerLink(channel_fd, page)
     leave = os._exit
     try:
         main(link, worker)

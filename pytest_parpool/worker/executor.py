@@ -64,14 +64,7 @@ class Executor:
         reporter.item = self.last_item = self.running = index
         self._link.post(Started(index, item.location))
         self._guarded(self._link.flush)
-        following = self._known_next()
-        nextitem: pytest.Item | LateNextItem
-        if following is None:
-            nextitem = LateNextItem(item, self._resolve_next, self._is_own_process)
-            reporter.will_leave_scope = False  # Asking sends everything, and comes before any teardown.
-        else:
-            nextitem = following
-            reporter.will_leave_scope = following.parent is not item.parent
+        nextitem = LateNextItem(item, self._resolve_next, self._is_own_process)
         self._waited_seconds = 0.0
         started = self._clock()
         # Typed as an item in pytest; see next_item.py for why the stand-in will do.
@@ -82,18 +75,17 @@ class Executor:
         reporter.item = self.running = None
         self._forward_stop()
 
-    def _known_next(self) -> pytest.Item | None:
-        if self._position < self._link.inbox.items and not self._link.inbox.is_drained:
-            return self.item(self._link.items[self._position])
-        return None
-
     def _resolve_next(self) -> pytest.Item | pytest.Session | None:
         """Find out, at a teardown, what comes next; see ``LateNextItem``. The wait is not the item's time."""
         began = self._clock()
         index = self._look_for_item()
         self._waited_seconds += self._clock() - began
         if index is not None:
-            return self.item(index)
+            following = self.item(index)
+            if self.last_item is not None and following.parent is not self.item(self.last_item).parent:
+                # Wider fixtures are torn down now; a crash there must not take the reports along.
+                self._guarded(self._link.flush)
+            return following
         if not self._link.inbox.is_drained:
             return self._session
         # Now session fixtures are torn down; from here on the shutdown timeout runs.
@@ -117,19 +109,28 @@ class Executor:
             self._guarded(self._link.receive)
 
     def _look_for_item(self) -> ItemIndex | None:
-        """Return the next item, or None if there is none now; asks if it must, and waits for the answer only."""
+        """Return the next item, or None if there is none now; asks if it must, and waits for the answer only.
+
+        What is returned is claimed: the controller can take it back no more.
+        """
         link = self._link
         self._guarded(link.receive_nowait)
-        if not self._is_answered():
-            link.post(Asked())
-            self._guarded(link.flush)
+        while True:
             while not self._is_answered():
+                link.post(Asked())
+                self._guarded(link.flush)
+                recalls = link.inbox.recalls
+                # What was given may be taken back before it is claimed; then nobody owes an answer any more.
+                while not self._is_answered() and link.inbox.recalls == recalls:
+                    self._guarded(link.receive)
+            inbox = link.inbox
+            if inbox.is_drained or self._position >= inbox.items:
+                return None
+            if link.claim(self._position + 1):
+                self._waits_seen = inbox.waits
+                return link.items[self._position]
+            while link.inbox.recalls == inbox.recalls and not link.inbox.is_drained:
                 self._guarded(link.receive)
-        inbox = link.inbox
-        if inbox.is_drained or self._position >= inbox.items:
-            return None
-        self._waits_seen = inbox.waits
-        return link.items[self._position]
 
     def _is_answered(self) -> bool:
         """Whether it is known what comes next. If the last answer was to wait, the next will come unasked."""

@@ -35,7 +35,6 @@ class WorkerReporter:
         self._writer = ReportWriter(config)
         self._last_text_warning = ""
         self.item: ItemIndex | None = None
-        self.will_leave_scope = False
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -62,7 +61,7 @@ class WorkerReporter:
         if report.when == "teardown":
             return False
         # What it printed belongs into the report of a crash in a later phase.
-        return self.will_leave_scope or bool(report.sections)
+        return bool(report.sections)
 
     def _await_verdict(self) -> None:
         link = self._link

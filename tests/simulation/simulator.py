@@ -23,10 +23,11 @@ from pytest_parpool.model.actions import (
     ReportLoss,
     Send,
     Spawn,
+    TakeBack,
 )
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId, worker_ids
-from pytest_parpool.model.messages import Asked, Reported
+from pytest_parpool.model.messages import Asked, Recalled, Reported
 from pytest_parpool.model.notices import (
     Gone,
     Heard,
@@ -35,7 +36,9 @@ from pytest_parpool.model.notices import (
     NotBorn,
     Notice,
     Overdue,
+    Stalled,
     StopRequested,
+    TakenBack,
     TemplateGone,
 )
 from pytest_parpool.policy.dispatcher import Dispatcher, Limits
@@ -58,6 +61,7 @@ class World:
         stops: How probable it is that a failure that is shown stops the run.
         shows: How probable it is that a report is shown when its turn has come; reporting hooks may be slow.
         disturbances: How probable each is at a step: a stop, an interrupt, the template's death, a timeout.
+        stalls: How probable it is at a step that a worker is taken for one whose item runs for long.
     """
 
     habits: Habits
@@ -66,6 +70,7 @@ class World:
     stops: float
     shows: float
     disturbances: tuple[float, float, float, float]
+    stalls: float = 0.02
 
 
 DispatcherFactory: TypeAlias = Callable[..., Dispatcher]
@@ -158,6 +163,8 @@ class Simulator:
         self._interrupt()
 
     def _disturb(self) -> None:
+        if self._source.random() < self.world.stalls:
+            self._take(Stalled(self._source.choice(self.workers)))
         chance = self._source.random()
         for probability, disturb in zip(
             self.world.disturbances, (self._stop, self._interrupt, self._end_template, self._run_late), strict=True
@@ -245,6 +252,11 @@ class Simulator:
                         self._to_show.append((action, False))
                     else:
                         self._bear(worker)
+                case TakeBack(worker, begun):
+                    kept = process.take_back(begun) if process is not None else None
+                    if process is not None and kept is not None:
+                        process.down.append(Recalled(kept))
+                        self._take(TakenBack(worker, kept))
                 case AwaitExit(worker):
                     self._deadlines.add(worker)
                 case Interrupt():

@@ -26,6 +26,7 @@ from pytest_parpool.model.messages import (
     Left,
     Proceed,
     Ready,
+    Recalled,
     Reported,
     Run,
     Started,
@@ -85,6 +86,8 @@ class SimulatedWorker:
         self._posted: list[Event] = []
         self._items: list[ItemIndex] = []
         self._position = 0
+        self._claimed = self._recalls = 0
+        self._limit: int | None = None
         self._waits = self._waits_seen = self._proceeds = 0
         self._is_drained = False
         self._is_interrupted = False
@@ -123,6 +126,13 @@ class SimulatedWorker:
             self.die(0)
         except KeyboardInterrupt:
             self.die(1)
+
+    def take_back(self, begun: int) -> int | None:
+        """As ``runtime.ledger.Page.take_back``: close the list, and say how much of it was claimed by now."""
+        if self._limit is not None:
+            return None
+        self._limit = begun
+        return max(begun, self._claimed)
 
     def die(self, code: int) -> None:
         """End."""
@@ -176,7 +186,6 @@ class SimulatedWorker:
         self._flush()
         self._last = self._running = item
         self._begins(item)
-        is_following_known = self._position < len(self._items) and not self._is_drained
         self._is_hanging = self._chance() < self._habits.hangs / 10
         yield False
         if is_interrupting:
@@ -185,8 +194,7 @@ class SimulatedWorker:
         yield False
         if not self._habits.is_reporting_late:
             yield from self._report(item, has_failed=has_failed)
-        if not is_following_known:
-            yield from self._look_for_item()
+        yield from self._look_for_item()
         yield False
         has_teardown_failed = self._fails(item)
         yield False
@@ -230,15 +238,23 @@ class SimulatedWorker:
         """As ``Executor._look_for_item``: asks if it must, and waits for the answer only."""
         for _ in range(int(self._chance() * (len(self.down) + 1))):
             self._take(self.down.popleft())  # What has come by now; the rest is under way.
-        if self._position < len(self._items):
-            self._waits_seen = self._waits
-            return
-        if self._is_answered():
-            return
-        self._post(Asked())
-        self._flush()
-        while not self._is_answered():
-            yield from self._receive()
+        while True:
+            while not self._is_answered():
+                self._post(Asked())
+                self._flush()
+                recalls = self._recalls
+                while not self._is_answered() and self._recalls == recalls:
+                    yield from self._receive()
+            if self._is_drained or self._position >= len(self._items):
+                return
+            self._claimed = self._position + 1
+            yield False
+            if self._limit is None or self._claimed <= self._limit:
+                self._waits_seen = self._waits
+                return
+            recalls = self._recalls
+            while self._recalls == recalls and not self._is_drained:
+                yield from self._receive()
 
     def _is_answered(self) -> bool:
         return self._is_drained or self._position < len(self._items) or self._waits > self._waits_seen
@@ -256,6 +272,10 @@ class SimulatedWorker:
                 self._waits += 1
             case Proceed():
                 self._proceeds += 1
+            case Recalled(kept):
+                del self._items[kept:]
+                self._limit = None
+                self._recalls += 1
             case Drain():
                 self._is_drained = True
             case _:

@@ -24,6 +24,7 @@ from pytest_parpool.model.messages import (
     Left,
     Proceed,
     Ready,
+    Recalled,
     Reported,
     Run,
     Started,
@@ -44,6 +45,7 @@ COMMANDS: list[Command] = [
     Wait(),
     Drain(),
     Proceed(),
+    Recalled(3),
     BaseTemp("/tmp/" + LONE_SURROGATE),
 ]
 EVENTS: list[Event] = [

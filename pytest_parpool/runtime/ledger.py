@@ -1,0 +1,103 @@
+"""Lets the controller take back items that a worker holds and has not begun, while the worker is busy with another.
+
+A worker's hand is filled by guesses. When a guess was wrong, and a test takes minutes, what lies behind it must not
+wait: but the worker is inside of that test, and reads no messages.
+
+So each worker shares two numbers with the controller, in memory that both see:
+
+* ``claimed``, written by the worker only: how many items of its list are begun, or decided to be the next one;
+* ``limit``, how many it may claim. The controller lowers it to take items back; the worker raises it again, once it has
+  read the message that says which items are gone.
+
+Theory of operation. The worker writes ``claimed`` and then reads ``limit``; the controller writes ``limit`` and then
+reads ``claimed``. Whichever comes second sees what the other has written, so an item is never both claimed and taken
+back: Dekker's rule. A processor may let a read overtake a write; so the controller, which does this seldom, waits a
+millisecond between the two: a write of the worker's that its read has overtaken is in memory by then. What the worker
+finds closed may still turn out to be its own: the message says how many items it keeps. The controller does not raise
+``limit``, because it cannot know whether the worker has looked at it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Sequence
+
+from pytest_parpool.model.ids import WorkerId
+
+_UNLIMITED = 2**62
+_NUMBERS_PER_PAGE = 2
+_BYTES_PER_NUMBER = 8
+_CLAIMED, _LIMIT = range(_NUMBERS_PER_PAGE)
+# Ten thousand times what a write takes to reach the memory that both see.
+_SETTLE_SECONDS = 0.001
+
+
+class Page:
+    """One worker's two numbers."""
+
+    def __init__(self, numbers: memoryview) -> None:
+        self._numbers = numbers
+
+    @classmethod
+    def private(cls) -> Page:
+        """Return a page that nobody else sees: nothing is ever taken back."""
+        page = cls(memoryview(bytearray(_NUMBERS_PER_PAGE * _BYTES_PER_NUMBER)).cast("q"))
+        page.reset()
+        return page
+
+    def reset(self) -> None:
+        """Begin anew, before a worker is born."""
+        self._numbers[_CLAIMED] = 0
+        self._numbers[_LIMIT] = _UNLIMITED
+
+    # --- The worker's side -------------------------------------------------------------------------------------------
+
+    def claim(self, count: int) -> None:
+        """Say that the first ``count`` items are begun or decided; then ask ``is_open``."""
+        self._numbers[_CLAIMED] = count
+
+    def is_open(self, count: int) -> bool:
+        """Whether the first ``count`` items are this worker's. If not, the message that says so is under way."""
+        return bool(count <= self._numbers[_LIMIT])
+
+    def reopen(self) -> None:
+        """Say that the message was read."""
+        self._numbers[_LIMIT] = _UNLIMITED
+
+    # --- The controller's side ---------------------------------------------------------------------------------------
+
+    def take_back(self, count: int) -> int | None:
+        """Take back all items behind the first ``count``, but for those the worker has claimed meanwhile.
+
+        Returns:
+            How many items the worker keeps, at least ``count``; it has to be told. None if it has not yet read what was
+            taken back the last time: then nothing was done.
+        """
+        if self._numbers[_LIMIT] != _UNLIMITED:
+            return None
+        self._numbers[_LIMIT] = count
+        time.sleep(_SETTLE_SECONDS)
+        return max(count, int(self._numbers[_CLAIMED]))
+
+
+class Ledger:
+    """The pages of all slots, in memory that is shared across forks. Made before the first fork.
+
+    Args:
+        workers: The slots.
+    """
+
+    def __init__(self, workers: Sequence[WorkerId]) -> None:
+        size = _NUMBERS_PER_PAGE * _BYTES_PER_NUMBER
+        # Anonymous: there is no descriptor that a test could close, and nothing is left anywhere.
+        self._memory = mmap.mmap(-1, max(1, len(workers)) * size)
+        numbers = memoryview(self._memory).cast("q")
+        self._pages = {
+            worker: Page(numbers[place * _NUMBERS_PER_PAGE : (place + 1) * _NUMBERS_PER_PAGE])
+            for place, worker in enumerate(workers)
+        }
+
+    def page(self, worker: WorkerId) -> Page:
+        """Return one worker's page."""
+        return self._pages[worker]
