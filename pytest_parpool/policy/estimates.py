@@ -10,10 +10,11 @@ class Estimates:
     """Expected durations that learn while the run goes on.
 
     Asked and told once or twice per item, so both are a few look-ups. Cases of one parametrised function tend to take
-    equally long, tests of one module less so.
+    equally long, tests of one module less so, and those of one suite even less; a guess that is wrong is put right by
+    taking back what lies behind it.
     """
 
-    __slots__ = ("_durations", "_functions", "_modules", "_of_function", "_of_module")
+    __slots__ = ("_durations", "_functions", "_last", "_modules", "_of_function", "_of_module")
 
     def __init__(self, plan: Plan) -> None:
         """Begin with what the plan knows."""
@@ -22,21 +23,23 @@ class Estimates:
         self._modules = plan.modules
         self._of_function: dict[str, float] = {}
         self._of_module: dict[str, float] = {}
+        self._last: float | None = None
 
     def expected(self, index: ItemIndex) -> float | None:
-        """Return the seconds an item will probably take, or None if nothing like it was measured.
+        """Return the seconds an item will probably take, or None if nothing was measured.
 
         The item's own duration in the last run, else that of the item of the same test function that was observed
-        last, else of the same module.
+        last, else of the same module, else of any.
         """
         seconds = self._durations[index]
         if seconds is None:
             seconds = self._of_function.get(self._functions[index])
             if seconds is None:
-                seconds = self._of_module.get(self._modules[index])
+                seconds = self._of_module.get(self._modules[index], self._last)
         return seconds
 
     def observe(self, index: ItemIndex, seconds: float) -> None:
         """Note what an item just took in this run."""
         self._of_function[self._functions[index]] = seconds
         self._of_module[self._modules[index]] = seconds
+        self._last = seconds

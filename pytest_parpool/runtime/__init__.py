@@ -3,6 +3,8 @@
 * ``codec``, ``framing``: messages to bytes and back.
 * ``link``: the worker's end of its connection; ``channel``: the controller's end.
 * ``template``: the clean process that forks workers; ``lifeline``: ends workers whose controller is gone.
+* ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
+* ``forking``: the two ways to fork a process; ``sockets``: the few words of sockets that are needed.
 * ``outputs``: a worker's capture files, readable after its death.
 * ``report_queue``: all workers' events, read together; ``pool``: the processes and their queue, as one object.
 """

@@ -187,7 +187,7 @@ CASES = [
     ),
     Case(
         "exit in a session fixture's teardown",
-        6,
+        4,
         {
             "test_a": "def test_one(guard): pass",
             "conftest": """
@@ -196,7 +196,7 @@ CASES = [
         @pytest.fixture(scope="session")
         def guard():
             yield
-            pytest.exit("the database is gone", returncode=6)
+            pytest.exit("the database is gone", returncode=pytest.ExitCode.USAGE_ERROR)
     """,
         },
         has_same_counts=False,

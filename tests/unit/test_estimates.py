@@ -19,7 +19,7 @@ def estimates() -> Estimates:
 
 
 def test_unknown_at_first() -> None:
-    """Nothing is expected of an item that has neither a duration nor a measured neighbour."""
+    """Nothing is expected of an item without a duration before anything was measured."""
     assert estimates().expected(ItemIndex(0)) is None
 
 
@@ -42,8 +42,15 @@ def test_same_module_when_the_function_is_new() -> None:
     """An item of a function not run yet is expected to take what its module's last item took."""
     known = estimates()
     known.observe(ItemIndex(0), 1.0)
+    known.observe(ItemIndex(3), 2.0)
     assert known.expected(ItemIndex(2)) == 1.0
-    assert known.expected(ItemIndex(3)) is None
+
+
+def test_any_item_when_the_module_is_new() -> None:
+    """An item of a module not run yet is expected to take what the run's last item took."""
+    known = estimates()
+    known.observe(ItemIndex(0), 1.0)
+    assert known.expected(ItemIndex(3)) == 1.0
 
 
 def test_the_last_observation_counts() -> None:
