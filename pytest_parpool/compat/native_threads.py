@@ -65,11 +65,11 @@ class Runtime:
     """One row of the table of native runtimes.
 
     Attributes:
-        library: The name and the reason to report.
+        named: The library, with the reason to report.
         prefixes: How the names of its files begin; wheels put a hash behind (``libgomp-a34b3233.so.1.0.0``).
     """
 
-    library: UnsafeLibrary
+    named: UnsafeLibrary
     prefixes: tuple[str, ...]
 
 
@@ -127,7 +127,7 @@ def find_unsafe(
     allowed_prefixes = tuple(name for name in allowed if name)
     allowed_files = {file for file in files if file.startswith(allowed_prefixes)}
     loaded = [
-        runtime.library
+        runtime.named
         for runtime in FORK_UNSAFE_LIBRARIES
         if any(file.startswith(runtime.prefixes) for file in files - allowed_files)
     ]

@@ -34,11 +34,6 @@ class LateNextItem:
         self._parpool_is_own_process = is_own_process
         self._parpool_next: tuple[pytest.Item | pytest.Session | None] | None = None
 
-    @property
-    def is_resolved(self) -> bool:
-        """Whether somebody has asked."""
-        return self._parpool_next is not None
-
     def _parpool_find(self) -> pytest.Item | pytest.Session | None:
         if self._parpool_next is None:
             self._parpool_next = (self._parpool_resolve(),)

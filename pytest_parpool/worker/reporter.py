@@ -21,7 +21,7 @@ class WorkerReporter:
     """The plugin that stands behind all others in a worker, and sees reports as they left them.
 
     Reports of passed phases travel with the next thing that is sent; that is soon. A failure goes at once, and so does
-    what a crash in a teardown would take along.
+    a phase with output; and the executor sends everything before wider fixtures are torn down.
 
     Args:
         config: Pytest's, in this worker.
