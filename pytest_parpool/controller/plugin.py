@@ -105,7 +105,7 @@ class ControllerPlugin:
         Hook wrappers registered last are called first. A worker is forked there, and calls the hook afresh, so that the
         wrappers of logging and coverage run in it from their beginning.
         """
-        with garbage.paused() if self._settings.gc_freeze else contextlib.nullcontext():
+        with garbage.kept_out(self._config) if self._settings.gc_freeze else contextlib.nullcontext():
             result = yield
         self._config.pluginmanager.register(self._wrapper, "parpool-outermost")
         self._config.pluginmanager.register(self._loop, "parpool-controller-loop")

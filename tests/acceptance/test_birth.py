@@ -223,6 +223,40 @@ def test_unseeded_workers_draw_different_numbers_and_seeded_ones_the_same(
         assert notes(pytester, "draws")[-1] == draws[0]
 
 
+@pytest.mark.parametrize(("value", "still_there"), [("true", True), ("false", False)])
+def test_garbage_of_the_collection_is_left_where_it_lies(
+    pytester: pytest.Pytester, value: str, still_there: bool
+) -> None:
+    """What is frozen before the fork is also what nobody needs: freed, it would leave holes in pages that are shared."""
+    pytester.makeini(f"[pytest]\nparpool_gc_freeze = {value}")
+    pytester.makeconftest(
+        """
+        import gc
+        import weakref
+
+        class Thing:
+            pass
+
+        thing = Thing()
+        thing.itself = thing
+        garbage = weakref.ref(thing)
+        del thing
+
+        def pytest_parpool_worker_started():
+            gc.collect()
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        import conftest
+
+        def test_garbage():
+            assert (conftest.garbage() is not None) is {still_there}
+        """
+    )
+    run(pytester, "-n", "1").assert_outcomes(passed=1)
+
+
 # --- What belongs to the controller -----------------------------------------------------------------------------------
 
 
