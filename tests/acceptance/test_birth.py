@@ -227,10 +227,10 @@ def test_unseeded_workers_draw_different_numbers_and_seeded_ones_the_same(
 def test_garbage_of_the_collection_is_left_where_it_lies(
     pytester: pytest.Pytester, value: str, still_there: bool
 ) -> None:
-    """What is frozen before the fork is also what nobody needs: freed, it would leave holes in pages that are shared."""
+    """Freed, it would leave holes in pages that are shared."""
     pytester.makeini(f"[pytest]\nparpool_gc_freeze = {value}")
-    pytester.makeconftest(
-        """
+    pytester.makepyfile(
+        f"""
         import gc
         import weakref
 
@@ -242,16 +242,9 @@ def test_garbage_of_the_collection_is_left_where_it_lies(
         garbage = weakref.ref(thing)
         del thing
 
-        def pytest_parpool_worker_started():
-            gc.collect()
-        """
-    )
-    pytester.makepyfile(
-        f"""
-        import conftest
-
         def test_garbage():
-            assert (conftest.garbage() is not None) is {still_there}
+            gc.collect()
+            assert (garbage() is not None) is {still_there}
         """
     )
     run(pytester, "-n", "1").assert_outcomes(passed=1)
