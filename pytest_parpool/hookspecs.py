@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.plan import Plan
-from pytest_parpool.policy.schedulers.protocol import Scheduler
+from pytest_parpool.model.records import Record, record
+
+if TYPE_CHECKING:
+    from pytest_parpool.model.ids import WorkerId
+    from pytest_parpool.model.plan import Plan
+    from pytest_parpool.policy.schedulers.protocol import Scheduler
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StartedWorker:
+@record
+class StartedWorker(Record):
     """What ``pytest_parpool_worker_started`` is told about the worker it runs in.
 
     Attributes:

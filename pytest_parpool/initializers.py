@@ -6,20 +6,20 @@ When it is called, and what happens if it fails, is the worker's business.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import functools
 import importlib
 import keyword
 from collections.abc import Callable, Mapping
 
 from pytest_parpool.errors import BadSettingError
+from pytest_parpool.model.records import Record, record
 
 _OPTION = "--worker-initializer"
 _ALLOWED = '"pkg.mod:function" or "pkg.mod:function(\'literal\', key=1)", with literals as the only arguments'
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InitializerSpec:
+@record
+class InitializerSpec(Record):
     """A function by name, with the arguments it is to be called with.
 
     Attributes:

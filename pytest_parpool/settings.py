@@ -7,7 +7,6 @@ is the caller's business: never more than items, and none when pytest only colle
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import os
 import re
@@ -16,14 +15,15 @@ from typing import Literal
 
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.initializers import InitializerSpec, parse_initializer
+from pytest_parpool.model.records import Record, record
 
 DIST_MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "each", "no")
 
 RESTARTS_PER_WORKER = 4  # pytest-xdist's default for --max-worker-restart
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+@record(kw_only=True)
+class Settings(Record):
     """What the user asked for.
 
     Attributes:
@@ -121,8 +121,8 @@ def publish(settings: Settings, option: argparse.Namespace) -> None:
         option.numprocesses = settings.processes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Given:
+@record
+class _Given(Record):
     """A value as it was given, None if it was not, with the name of the place it comes from."""
 
     source: str
@@ -163,8 +163,8 @@ class _Given:
         return BadSettingError.for_value(self.source, self.value, allowed)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _OwnValues:
+@record
+class _OwnValues(Record):
     """Our own values: on the command line under the same name as in the ini file, which it overrides."""
 
     option: argparse.Namespace

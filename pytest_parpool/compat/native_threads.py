@@ -23,12 +23,13 @@ import (``threadpoolctl``, a build for fewer CPUs, a fork earlier in the process
 from __future__ import annotations
 
 import _thread
-import dataclasses
 import os
 import sys
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
+
+from pytest_parpool.model.records import Record, record
 
 UNKNOWN = "unknown native threads"
 
@@ -47,8 +48,8 @@ _OPENBLAS_VARIABLES = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class UnsafeLibrary:
+@record
+class UnsafeLibrary(Record):
     """A library whose threads are not in a forked worker.
 
     Attributes:
@@ -60,8 +61,8 @@ class UnsafeLibrary:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Runtime:
+@record
+class Runtime(Record):
     """One row of the table of native runtimes.
 
     Attributes:

@@ -15,9 +15,10 @@ starts with the controller's, seeded or not, as a plain run's tests would.
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import TypeAlias
+
+from pytest_parpool.model.records import Record, record
 
 # As ``random.getstate()`` returns it: version, the vector and the position in it, ``gauss_next``.
 RandomState: TypeAlias = tuple[int, tuple[int, ...], float | None]
@@ -29,8 +30,8 @@ VECTOR_BITS = 32 * VECTOR_WORDS
 MAX_TWISTS = 1024
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Snapshot:
+@record
+class Snapshot(Record):
     """The state of ``random`` when the plugin was loaded."""
 
     state: RandomState

@@ -5,7 +5,6 @@ The names and shapes are those that released plugins use (docs/reference/xdist-s
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from typing import Any
@@ -15,29 +14,31 @@ import pytest
 from pytest_parpool.model.ids import WorkerId
 
 
-@dataclasses.dataclass(eq=False, repr=False)
 class Spec:
     """As ``execnet.XSpec`` of a ``popen`` gateway."""
 
-    id: str
-    popen: bool = True
+    popen = True
     chdir: str | None = None
     python: str | None = None
-    execmodel: str = "main_thread_only"
-    env: dict[str, str] = dataclasses.field(default_factory=dict)
+    execmodel = "main_thread_only"
+
+    def __init__(self, id: str) -> None:  # noqa: A002  -- execnet's word
+        self.id = id
+        self.env: dict[str, str] = {}
 
     def __str__(self) -> str:
         return "popen"
 
 
-@dataclasses.dataclass(eq=False, repr=False)
 class RInfo:
     """As what ``execnet.Gateway._rinfo`` returns."""
 
-    platform: str = sys.platform
-    version_info: tuple[Any, ...] = tuple(sys.version_info)
-    executable: str = sys.executable
-    cwd: str = ""
+    platform = sys.platform
+    version_info = tuple(sys.version_info)
+    executable = sys.executable
+
+    def __init__(self, cwd: str) -> None:
+        self.cwd = cwd
 
 
 class Gateway:
@@ -55,14 +56,14 @@ class Gateway:
         return RInfo(cwd=os.getcwd())
 
 
-@dataclasses.dataclass(eq=False, repr=False)
 class NodeManager:
     """As ``xdist.workermanage.NodeManager``, as far as plugins look."""
 
-    config: pytest.Config
-    specs: list[Spec]
-    testrunuid: str
-    roots: list[Any] = dataclasses.field(default_factory=list)
+    def __init__(self, config: pytest.Config, specs: list[Spec], testrunuid: str) -> None:
+        self.config = config
+        self.specs = specs
+        self.testrunuid = testrunuid
+        self.roots: list[Any] = []
 
 
 class WorkerNode:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 
-@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class Ending:
     """What was seen of the run's end. Filled while it runs.
 
@@ -18,10 +15,11 @@ class Ending:
         failure: Why the run has failed though no test did, or None.
     """
 
-    broken: tuple[str, str] | None = None
-    exit_asked: tuple[str, int | None] | None = None
-    is_interrupted: bool = False
-    failure: str | None = None
+    def __init__(self) -> None:
+        self.broken: tuple[str, str] | None = None
+        self.exit_asked: tuple[str, int | None] | None = None
+        self.is_interrupted = False
+        self.failure: str | None = None
 
 
 class WorkerTraceback:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 import sys
@@ -171,7 +170,7 @@ class ControllerPlugin:
         """Return the settings with no more workers than items, and publish the real number."""
         settings = self._settings
         if settings.dist != "each":
-            settings = dataclasses.replace(settings, processes=min(settings.processes, item_count))
+            settings = settings.replace(processes=min(settings.processes, item_count))
         publish(settings, self._config.option)
         return settings
 

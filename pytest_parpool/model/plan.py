@@ -5,13 +5,12 @@ Columns instead of a list of objects, because a plan of 20,000 items is built be
 
 from __future__ import annotations
 
-import dataclasses
-
 from pytest_parpool.model.ids import ItemIndex
+from pytest_parpool.model.records import Record, record
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+@record(kw_only=True)
+class Plan(Record):
     """The collected items in the order in which pytest would run them.
 
     Every column has one entry per item; an item is named by its index. Scope keys are taken from the item's parents

@@ -19,7 +19,6 @@ operation:
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_parpool.model.actions import (
@@ -70,6 +69,7 @@ from pytest_parpool.model.notices import (
     TakenBack,
     TemplateGone,
 )
+from pytest_parpool.model.records import Record, record
 from pytest_parpool.policy.lifecycle import ALIVE, LEAVING, MOVES, RESUMED, STANDING, WorkerState
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 
@@ -80,8 +80,8 @@ class DispatchError(Exception):
     """A worker said something that cannot be true; a fault of ours."""
 
 
-@dataclasses.dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class Limits:
+@record(kw_only=True)
+class Limits(Record):
     """The rules of a run.
 
     Attributes:
@@ -97,23 +97,23 @@ class Limits:
     is_stop_watched: bool = False
 
 
-@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class _Slot:
     """What is known of one worker slot."""
 
-    id: WorkerId
-    state: WorkerState = WorkerState.VACANT
-    resumes: WorkerState = WorkerState.BUSY  # what it goes back to from AWAITING
-    held: collections.deque[ItemIndex] = dataclasses.field(default_factory=collections.deque)
-    running: ItemIndex | None = None
-    last_item: ItemIndex | None = None
-    given: int = 0
-    begun: int = 0
-    enough: int = 0  # Items in hand above which topping up need not be thought of.
-    births: int = 0
-    is_overdue: bool = False
-    is_recycled: bool = False
-    has_died: bool = False
+    def __init__(self, worker: WorkerId) -> None:
+        self.id = worker
+        self.state = WorkerState.VACANT
+        self.resumes = WorkerState.BUSY  # what it goes back to from AWAITING
+        self.held: collections.deque[ItemIndex] = collections.deque()
+        self.running: ItemIndex | None = None
+        self.last_item: ItemIndex | None = None
+        self.given = 0
+        self.begun = 0
+        self.enough = 0  # Items in hand above which topping up need not be thought of.
+        self.births = 0
+        self.is_overdue = False
+        self.is_recycled = False
+        self.has_died = False
 
 
 class Dispatcher:

@@ -7,7 +7,6 @@ mock modules.
 
 from __future__ import annotations
 
-import dataclasses
 import marshal
 import operator
 from collections.abc import Callable, Iterable
@@ -50,7 +49,7 @@ _EVENTS: tuple[type[Event], ...] = (
 
 
 def _flattener(tag: int, kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = kind.__match_args__
     if len(names) <= 1:  # attrgetter returns a tuple for several names only.
         return lambda message: (tag, *[getattr(message, name) for name in names])
     get_all = operator.attrgetter(*names)

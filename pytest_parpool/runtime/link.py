@@ -17,7 +17,6 @@ Theory of operation. Tests do to a process whatever they like, so this end trust
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import select
 
@@ -190,21 +189,21 @@ class WorkerLink:
                 match command:
                     case Run(items):
                         self.items += items
-                        inbox = dataclasses.replace(inbox, items=len(self.items))
+                        inbox = inbox.replace(items=len(self.items))
                     case Wait():
-                        inbox = dataclasses.replace(inbox, waits=inbox.waits + 1)
+                        inbox = inbox.replace(waits=inbox.waits + 1)
                     case Proceed():
-                        inbox = dataclasses.replace(inbox, proceeds=inbox.proceeds + 1)
+                        inbox = inbox.replace(proceeds=inbox.proceeds + 1)
                     case Drain():
-                        inbox = dataclasses.replace(inbox, is_drained=True)
+                        inbox = inbox.replace(is_drained=True)
                     case Begin(identity):
-                        inbox = dataclasses.replace(inbox, identity=identity)
+                        inbox = inbox.replace(identity=identity)
                     case Recalled(kept):
                         del self.items[kept:]
-                        inbox = dataclasses.replace(inbox, items=len(self.items), recalls=inbox.recalls + 1)
+                        inbox = inbox.replace(items=len(self.items), recalls=inbox.recalls + 1)
                         self._page.reopen()
                     case BaseTemp(path):
-                        inbox = dataclasses.replace(inbox, base_temp=path)
+                        inbox = inbox.replace(base_temp=path)
         self._incoming = _Incoming(inbox, reader, [])
 
     def claim(self, count: int) -> bool:

@@ -9,7 +9,6 @@ caller. What ``multiprocessing.Pool`` and ``multiprocessing.Queue`` do instead w
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -36,30 +35,38 @@ if TYPE_CHECKING:
 _REAP_SECONDS = 10.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WorkerPool:
     """The parameters of a pool, with the names and the meaning of ``multiprocessing.Pool``.
 
-    Attributes:
+    Args:
         processes: How many workers, at least 1.
         initializer: Called in each new worker before its first task, or None.
         initargs: Its arguments.
         maxtasksperchild: Tasks after which a worker is replaced, or None for never. Kept by whoever hands out tasks.
         context: A ``multiprocessing`` context whose start method is ``fork``, or None for "as it needs" (see
             ``forking``). Never multiprocessing's default one: that is the user's.
+
+    Raises:
+        ValueError: If a number is less than 1.
     """
 
-    processes: int
-    initializer: Callable[..., object] | None = None
-    initargs: Sequence[Any] = ()
-    maxtasksperchild: int | None = None
-    context: ForkContext | None = None
-
-    def __post_init__(self) -> None:
-        if self.processes < 1:
-            raise ValueError(f"processes must be at least 1, not {self.processes}")
-        if self.maxtasksperchild is not None and self.maxtasksperchild < 1:
-            raise ValueError(f"maxtasksperchild must be at least 1 or None, not {self.maxtasksperchild}")
+    def __init__(
+        self,
+        processes: int,
+        initializer: Callable[..., object] | None = None,
+        initargs: Sequence[Any] = (),
+        maxtasksperchild: int | None = None,
+        context: ForkContext | None = None,
+    ) -> None:
+        if processes < 1:
+            raise ValueError(f"processes must be at least 1, not {processes}")
+        if maxtasksperchild is not None and maxtasksperchild < 1:
+            raise ValueError(f"maxtasksperchild must be at least 1 or None, not {maxtasksperchild}")
+        self.processes = processes
+        self.initializer = initializer
+        self.initargs = initargs
+        self.maxtasksperchild = maxtasksperchild
+        self.context = context
 
     @property
     def workers(self) -> tuple[WorkerId, ...]:
@@ -83,14 +90,14 @@ class WorkerPool:
         return RunningPool(self, main)
 
 
-@dataclasses.dataclass(slots=True, eq=False, repr=False)
 class _Process:
     """One slot's process, from the request until its end was told."""
 
-    channel: Channel
-    pid: int | None = None
-    pidfd: int = -1
-    outputs: OutputFiles | None = None
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.pid: int | None = None
+        self.pidfd = -1
+        self.outputs: OutputFiles | None = None
 
 
 class RunningPool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -10,6 +11,7 @@ from pytest_parpool.model.actions import AwaitExit, Kill
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Asked, Drain
+from pytest_parpool.model.records import Record, record
 
 GW0 = WorkerId("gw0")
 
@@ -49,3 +51,55 @@ def test_slots() -> None:
 def test_pickling() -> None:
     """A record may cross a process."""
     assert pickle.loads(pickle.dumps(AwaitExit(GW0, is_interrupted=False))) == AwaitExit(GW0, is_interrupted=False)
+
+
+def test_replace() -> None:
+    """A copy differs where it was told to."""
+    assert AwaitExit(GW0, is_interrupted=True).replace(is_interrupted=False) == AwaitExit(GW0, is_interrupted=False)
+
+
+@record
+class Place(Record):
+    """A record with a default."""
+
+    row: int
+    column: int = 7
+
+    def is_square(self) -> bool:
+        """Whether both are the same."""
+        return self.row == self.column
+
+
+@record(kw_only=True)
+class Named(Record):
+    """A record whose fields have to be named."""
+
+    row: int
+    column: int = 7
+
+
+def test_defaults() -> None:
+    """What is left out is what the class says."""
+    assert (Place(1).column, Place(1, 2).column, Place(row=7).is_square()) == (7, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (Place, "missing 1 required positional argument: 'row'"),
+        (lambda: Place(1, other=2), "unexpected keyword argument 'other'"),  # type: ignore[call-arg]
+        (lambda: Asked(1), "takes 1 positional argument but 2 were given"),  # type: ignore[call-arg]
+        (lambda: Named(1), "takes 1 positional argument but 2 were given"),  # type: ignore[call-arg]
+        (Named, "missing 1 required keyword-only argument: 'row'"),
+    ],
+)
+def test_wrong_arguments(call: Callable[[], object], complaint: str) -> None:
+    """A record is as strict as a function, from the first instance on."""
+    for _ in range(2):
+        with pytest.raises(TypeError, match=complaint):
+            call()
+
+
+def test_pickling_of_named_fields() -> None:
+    """A record whose fields have to be named may cross a process, too."""
+    assert pickle.loads(pickle.dumps(Named(row=1))) == Named(row=1, column=7)

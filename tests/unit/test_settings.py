@@ -384,10 +384,7 @@ class TestPublish:
         option = parse("-n 4")
         settings = read("-n 4")
         for processes, dist in [(4, "load"), (2, "load"), (0, "no")]:
-            smaller = Settings(
-                **{name: getattr(settings, name) for name in Settings.__slots__} | {"processes": processes}
-            )
-            publish(smaller, option)
+            publish(settings.replace(processes=processes), option)
             assert (option.numprocesses, option.dist, option.tx) == (processes, dist, ["popen"] * processes)
 
 
