@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -15,20 +15,19 @@ from pytest_parpool.compat import native_threads, random_state
 from pytest_parpool.controller import durations, garbage
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
-from pytest_parpool.controller.run import ParallelRun
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.initializers import load_initializer
 from pytest_parpool.limits import check_open_files
-from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.plan import Plan
-from pytest_parpool.policy.dispatcher import Dispatcher, Limits
-from pytest_parpool.policy.estimates import Estimates
-from pytest_parpool.policy.schedulers.protocol import Scheduler
-from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.template import WorkerMain
 from pytest_parpool.settings import Settings, publish
+
+if TYPE_CHECKING:
+    from pytest_parpool.controller.run import ParallelRun
+    from pytest_parpool.policy.dispatcher import Dispatcher
+    from pytest_parpool.policy.schedulers.protocol import Scheduler
 
 # How long a worker may take to tear down and leave, if the user did not say: the first after Ctrl-C, where somebody
 # waits; the second at a run's normal end, where a session fixture may have a database to put away.
@@ -140,7 +139,7 @@ class ControllerPlugin:
             initargs=(initializers,),
             maxtasksperchild=settings.max_tasks_per_child,
         )
-        scheduler = self._make_scheduler(plan, pool.workers)
+        own_scheduler = self._ask_for_scheduler(plan)
         nodes = Nodes(config, pool.workers, settings.testrunuid, plan.nodeids)
         nodes.setup()
         is_stop_watched = _is_stop_watched(config)
@@ -151,12 +150,16 @@ class ControllerPlugin:
             initialize=pool.initialize,
             is_stop_watched=is_stop_watched,
         )
-        dispatcher = self._make_dispatcher(plan, scheduler, pool, is_stop_watched=is_stop_watched)
         timeout = settings.shutdown_timeout
         shutdown_seconds = (timeout, timeout) if timeout else (INTERRUPTED_SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
         if settings.gc_freeze:
             garbage.freeze(config)
         with pool.start(main) as running:
+            running.spawn_ahead(pool.workers)
+            # Only now, while the workers are being born, what they have no use for is loaded.
+            from pytest_parpool.controller.run import ParallelRun
+
+            dispatcher = self._make_dispatcher(plan, own_scheduler, pool, is_stop_watched=is_stop_watched)
             run = ParallelRun(session, running, dispatcher, nodes, self._lines, shutdown_seconds=shutdown_seconds)
             self._loop.run = run
             try:
@@ -192,11 +195,17 @@ class ControllerPlugin:
             except BadSettingError as error:
                 raise pytest.UsageError(str(error)) from None
 
-    def _make_scheduler(self, plan: Plan, workers: tuple[WorkerId, ...]) -> Scheduler:
-        own = self._config.hook.pytest_parpool_make_scheduler(config=self._config, plan=plan)
+    def _ask_for_scheduler(self, plan: Plan) -> Scheduler | None:
+        """Return the scheduler that a plugin or conftest offers, if one does.
+
+        Raises:
+            pytest.UsageError: If it offers something else.
+        """
+        own: object = self._config.hook.pytest_parpool_make_scheduler(config=self._config, plan=plan)
         if own is None:
-            factory = SCHEDULERS[self._settings.dist]
-            return factory(plan, workers, reorder=self._settings.loadscope_reorder)
+            return None
+        from pytest_parpool.policy.schedulers.protocol import Scheduler
+
         if not isinstance(own, Scheduler):
             raise pytest.UsageError(
                 f"pytest_parpool_make_scheduler: {own!r} is not allowed; return None or an object with the methods of "
@@ -205,8 +214,15 @@ class ControllerPlugin:
         return own
 
     def _make_dispatcher(
-        self, plan: Plan, scheduler: Scheduler, pool: WorkerPool, *, is_stop_watched: bool
+        self, plan: Plan, own_scheduler: Scheduler | None, pool: WorkerPool, *, is_stop_watched: bool
     ) -> Dispatcher:
+        from pytest_parpool.policy.dispatcher import Dispatcher, Limits
+        from pytest_parpool.policy.estimates import Estimates
+        from pytest_parpool.policy.schedulers.registry import SCHEDULERS
+
+        scheduler = own_scheduler or SCHEDULERS[self._settings.dist](
+            plan, pool.workers, reorder=self._settings.loadscope_reorder
+        )
         estimates = Estimates(plan)
         chunk = self._settings.max_sched_chunk
         return Dispatcher(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,8 @@ class RunningPool:
         self.queue = ReportQueue()
         self.queue.watch(self._template, None)
         self._pending_gone: list[Gone] = []
+        # Born, or being born, before anybody has asked for them.
+        self._ahead: set[WorkerId] = set()
         self._last_outputs: dict[WorkerId, LastOutput] = {}
 
     def __enter__(self) -> RunningPool:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
@@ -131,11 +133,27 @@ class RunningPool:
 
     # --- What the caller asks for --------------------------------------------------------------------------------
 
+    def spawn_ahead(self, workers: Iterable[WorkerId]) -> None:
+        """Have workers born that will be asked for soon, while the caller still gets ready.
+
+        Nothing is heard of them until ``spawn``; who is never asked for is killed at the end.
+        """
+        for worker in workers:
+            self._ahead.add(worker)
+            self._bear(worker)
+
     def spawn(self, worker: WorkerId, first: Command) -> None:
         """Have a worker born into a slot that has none, and send it its first command.
 
         If that is not possible its end comes out of ``wait``, like that of any other.
         """
+        if worker in self._ahead:
+            self._ahead.remove(worker)
+        else:
+            self._bear(worker)
+        self.send(worker, first)
+
+    def _bear(self, worker: WorkerId) -> None:
         assert worker not in self._processes, worker
         ours, theirs = stream_pair()
         channel = Channel(ours)
@@ -148,7 +166,6 @@ class RunningPool:
             self._end(worker, Exit(None, f"the template process is gone: {error}"))
             return
         self.queue.watch(channel, worker)
-        self.send(worker, first)
 
     def send(self, worker: WorkerId, command: Command) -> None:
         """Send a command; never blocks. To a worker that is gone, nothing is sent."""
@@ -309,7 +326,10 @@ class RunningPool:
         if process.outputs is not None:
             self._last_outputs[worker] = process.outputs.read()
             process.outputs.close()
-        self._pending_gone.append(Gone(worker, exit_))
+        if worker in self._ahead:
+            self._ahead.remove(worker)  # Whoever asks for it gets another.
+        else:
+            self._pending_gone.append(Gone(worker, exit_))
 
     def close(self) -> None:
         """Kill what is alive, and wait for it to be gone. In a run that ended well there is nothing left to kill."""

@@ -130,18 +130,16 @@ def test_a_template_that_dies_before_the_first_worker(pytester: pytest.Pytester)
     """Nothing can be run, which is said, and every test is counted."""
     pytester.makeconftest(
         """
-        import multiprocessing
         import os
+        import signal
 
-        import pytest
+        from pytest_parpool.runtime.pool import RunningPool
 
-        @pytest.hookimpl(wrapper=True)
-        def pytest_runtestloop():
-            if not os.environ.get("PYTEST_XDIST_WORKER"):
-                (template,) = multiprocessing.active_children()
-                template.kill()
-                template.join()
-            return (yield)
+        def kill_template(pool, workers):
+            os.kill(pool.template_pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pool.template_pid, os.WEXITED | os.WNOWAIT)
+
+        RunningPool.spawn_ahead = kill_template
         """
     )
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")

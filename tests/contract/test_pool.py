@@ -507,6 +507,41 @@ def test_nothing_is_lost_or_doubled_when_handlers_raise() -> None:
         assert found == [number.to_bytes(2, "big") * 5000 for number in range(count)]
 
 
+# --- Born ahead -------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_born_ahead_is_the_one_that_is_asked_for() -> None:
+    """It waits, and nothing is heard of it, until it is given its first command."""
+    with started() as seen:
+        seen.pool.spawn_ahead([GW0, GW1])
+        seen.until(lambda: seen.pool.pid(GW0) is not None and seen.pool.pid(GW1) is not None)
+        assert seen.seen == []
+        pid = seen.pool.pid(GW0)
+        assert seen.birth() == pid
+
+
+def test_a_worker_that_dies_before_it_is_asked_for_is_none() -> None:
+    """Its end is not told, and who asks for it gets another."""
+    with started() as seen:
+        seen.pool.spawn_ahead([GW0])
+        seen.until(lambda: seen.pool.pid(GW0) is not None)
+        dead = seen.pool.pid(GW0)
+        seen.pool.kill(GW0)
+        seen.until(lambda: seen.pool.pid(GW0) is None)
+        assert seen.seen == []
+        assert seen.birth() != dead
+
+
+def test_ahead_of_a_template_that_is_gone() -> None:
+    """That nobody can be born is told when somebody asks."""
+    with started() as seen:
+        os.kill(seen.pool.template_pid, signal.SIGKILL)
+        seen.until(lambda: any(isinstance(notice, TemplateGone) for notice in seen.seen))
+        seen.pool.spawn_ahead([GW0])
+        seen.pool.spawn(GW0, BEGIN)
+        assert "template process is gone" in seen.until_gone().why
+
+
 # --- The template -----------------------------------------------------------------------------------------------------
 
 
@@ -550,7 +585,7 @@ def test_a_fork_that_fails_is_told() -> None:
 # --- The end of the pool ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["busy", "stopped", "waiting", "half born"])
+@pytest.mark.parametrize("state", ["busy", "stopped", "waiting", "half born", "born ahead"])
 def test_close_leaves_no_process_and_no_descriptor(state: str) -> None:
     """Whatever workers are doing, none of them survives, nor does the template; every descriptor is given back."""
     before = sorted(os.listdir("/proc/self/fd"))
@@ -558,6 +593,10 @@ def test_close_leaves_no_process_and_no_descriptor(state: str) -> None:
         pids = [seen.pool.template_pid]
         if state == "half born":
             seen.pool.spawn(GW0, BEGIN)
+        elif state == "born ahead":
+            seen.pool.spawn_ahead([GW0])
+            seen.until(lambda: seen.pool.pid(GW0) is not None)
+            pids += [seen.pool.pid(GW0) or 0]
         else:
             pids += [seen.birth(GW0), seen.birth(GW1)]
         if state == "busy":
