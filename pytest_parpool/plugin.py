@@ -8,6 +8,9 @@ from typing import Literal
 
 import pytest
 
+from pytest_parpool.compat import own_imports  # noqa: F401  -- the first of ours, see there
+
+# isort: split
 from pytest_parpool import hookspecs
 from pytest_parpool.compat import pytest_internals, random_state, xdist_beside, xdist_hookspecs, xdist_stand_in
 from pytest_parpool.cpus import auto_worker_count
