@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import Run, run_command
-from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.contenders import CONTENDERS, Contender, installed_plugins
 from benchmarks.memory import is_memory_known
 from benchmarks.rounds import LONG_ROUNDS, SHORT_ROUNDS, Measured, Rejected, measure_rounds
 from benchmarks.rows import ROWS, Measure, Row
@@ -78,14 +78,11 @@ def measure_row(
 
 
 def check_contender(contender: Contender, parser: argparse.ArgumentParser) -> None:
-    """Leave with a usage error if the contender's plugin cannot be imported where its runs will be."""
-    if contender.plugin is None:
-        return
-    done = run_command((sys.executable, "-c", f"import {contender.plugin}"), timeout_seconds=TIMEOUT_SECONDS)
-    if done.exit_code != 0:
-        error = done.output.strip().rpartition("\n")[2]
+    """Leave with a usage error if the contender's plugins are not installed."""
+    missing = set(contender.plugins) - installed_plugins()
+    if missing:
         parser.error(
-            f"{contender.name!r} cannot be imported outside of this folder ({error}); "
+            f"{contender.name!r} is not installed; "
             f"install {contender.distribution} into {sys.executable}, or leave it out with --contenders"
         )
 

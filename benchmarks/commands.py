@@ -47,13 +47,13 @@ class Run:
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return this process' environment without what would change how a suite runs, and with pytest's plugins off."""
+    """Return this process' environment without what would change how a suite runs."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_UNWANTED_PREFIXES) and name not in _UNWANTED
     }
-    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **extra}
+    return {**kept, **extra}
 
 
 def run_command(

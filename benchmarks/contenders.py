@@ -1,12 +1,14 @@
 """Who is measured: the arguments that make pytest run a suite in one way or another.
 
-Plugins are not loaded by themselves (``commands.clean_environment`` sees to it), so a contender is pytest and the one
-plugin named here, whatever else is installed.
+Plugins are loaded by their entry points, as users have them loaded, and all but the contender's own are switched off by
+name. Loading none by themselves and naming one (``-p``, ``PYTEST_PLUGINS``) would not be the same: for each name pytest
+looks through the metadata of everything that is installed, and plain pytest would look not even once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import sys
 from collections.abc import Iterable
 
@@ -21,26 +23,32 @@ class Contender:
     Attributes:
         name: As in ``--contenders`` and in the table.
         distribution: The package that brings it, whose version is shown.
-        plugin: The module that ``-p`` loads; None for plain pytest, which has no workers.
+        plugins: Names of its entry points; empty for plain pytest, which has no workers.
     """
 
     name: str
     distribution: str
-    plugin: str | None
+    plugins: tuple[str, ...]
 
     def arguments(self, processes: int | str) -> tuple[str, ...]:
         """Return pytest's arguments that choose this contender with so many workers."""
-        if self.plugin is None:
-            return COMMON_ARGUMENTS
-        return (*COMMON_ARGUMENTS, "-p", self.plugin, "-n", str(processes))
+        others = sorted(installed_plugins() - set(self.plugins))
+        switched_off = [argument for name in others for argument in ("-p", f"no:{name}")]
+        workers = ("-n", str(processes)) if self.plugins else ()
+        return (*COMMON_ARGUMENTS, *switched_off, *workers)
 
     def command(self, processes: int, suite: Iterable[str]) -> tuple[str, ...]:
         """Return the whole command, for the interpreter that runs the benchmarks."""
         return (sys.executable, "-m", "pytest", *self.arguments(processes), *suite)
 
 
-PLAIN = Contender("plain", "pytest", None)
-XDIST = Contender("xdist", "pytest-xdist", "xdist.plugin")
-PARPOOL = Contender("parpool", "pytest-parpool", "pytest_parpool.plugin")
+PLAIN = Contender("plain", "pytest", ())
+XDIST = Contender("xdist", "pytest-xdist", ("xdist", "xdist.looponfail"))
+PARPOOL = Contender("parpool", "pytest-parpool", ("parpool",))
 
 CONTENDERS = {contender.name: contender for contender in (PLAIN, XDIST, PARPOOL)}
+
+
+def installed_plugins() -> frozenset[str]:
+    """Return the names of all plugins that pytest would load by itself."""
+    return frozenset(entry.name for entry in importlib.metadata.entry_points(group="pytest11"))

@@ -58,7 +58,10 @@ class Recording:
             command,
             timeout_seconds=self._timeout_seconds,
             cwd=self._target.cwd,
-            environment={**_HASH_SEED, "PYTHONPATH": os.pathsep.join((str(self._folder), *_own_path()))},
+            environment={
+                **_HASH_SEED,
+                "PYTHONPATH": os.pathsep.join((str(self._folder), *_own_path())),
+            },
         )
         outcomes: Outcomes = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return Recorded(run, outcomes)
@@ -136,7 +139,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-n", dest="processes", nargs="+", type=positive, default=[2, 4], help="default: 2 4")
     parser.add_argument(
         "--contender",
-        choices=[name for name, contender in CONTENDERS.items() if contender.plugin],
+        choices=[name for name, contender in CONTENDERS.items() if contender.plugins],
         default=PARPOOL.name,
         help="who is compared with plain pytest",
     )

@@ -25,7 +25,7 @@ def render(results: Results, contenders: Sequence[Contender]) -> str:
 
 
 def _context(contenders: Sequence[Contender]) -> str:
-    versions = describe_versions(("pytest", *(one.distribution for one in contenders if one.plugin), "networkx"))
+    versions = describe_versions(("pytest", *(one.distribution for one in contenders if one.plugins), "networkx"))
     extras = ", ".join(installed_extras()) or "nothing"
     commands = "\n".join(
         f"  - {one.name}: `python -m pytest {' '.join(one.arguments('N'))} SUITE`" for one in contenders
@@ -34,7 +34,7 @@ def _context(contenders: Sequence[Contender]) -> str:
         (
             f"- Machine: {describe_machine()}.",
             f"- Versions: {versions}; of what networkx's tests can use: {extras}.",
-            "- Commands, in a fresh process and an empty folder, with `PYTEST_DISABLE_PLUGIN_AUTOLOAD=1`:",
+            "- Commands, in a fresh process and an empty folder:",
             commands,
             "- A figure is the median over the rounds, with the smallest and the largest one behind it.",
             "- A ratio is the median of the ratios within the rounds; below 1 is better.",
