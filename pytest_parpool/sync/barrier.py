@@ -1,0 +1,63 @@
+"""A barrier: all go on when the last one has come."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pytest_parpool.model.sync_requests import AbortBarrier, ReadBarrier, ResetBarrier, WaitBarrier
+from pytest_parpool.sync.errors import BrokenBarrierError, BrokenObjectError, LockTimeoutError
+from pytest_parpool.sync.party import Party
+from pytest_parpool.sync.proxy import Proxy
+
+
+class Barrier(Proxy):
+    """Like ``threading.Barrier``; it also breaks when one who waits at it dies.
+
+    Args:
+        party: This process.
+        name: The barrier's name.
+        parties: How many have to come.
+    """
+
+    kind: ClassVar[str] = "barrier"
+
+    def __init__(self, party: Party, name: str, parties: int) -> None:
+        super().__init__(party, name)
+        self.parties = parties
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.name, self.parties
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the others; return in which place this one came, from 0 on.
+
+        Raises:
+            BrokenBarrierError: If it is broken, or breaks: after so many seconds, by ``abort`` or ``reset``, or because
+                somebody who waited has died.
+        """
+        seconds = None if timeout is None else max(0.0, timeout)
+        try:
+            return int(self._party.ask(WaitBarrier(self.name, self.parties, seconds)))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            raise BrokenBarrierError(str(error)) from None
+        except BrokenObjectError as error:
+            raise BrokenBarrierError(str(error)) from None
+
+    def reset(self) -> None:
+        """Break it for those who wait, and begin anew."""
+        self._party.ask(ResetBarrier(self.name, self.parties))
+
+    def abort(self) -> None:
+        """Break it, until it is reset."""
+        self._party.ask(AbortBarrier(self.name, self.parties))
+
+    @property
+    def n_waiting(self) -> int:
+        """How many wait now."""
+        return int(self._party.ask(ReadBarrier(self.name, self.parties))[0])
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is broken."""
+        return bool(self._party.ask(ReadBarrier(self.name, self.parties))[1])

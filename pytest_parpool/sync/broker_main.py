@@ -1,0 +1,57 @@
+"""Where the broker's process begins: in a fresh interpreter, started by ``service``, and nobody's child by now.
+
+All signals that could end it are blocked from its birth on: at a terminal, Ctrl-C is for the tests, whose teardown may
+need their locks.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+from typing import Final
+
+from pytest_parpool.runtime.sockets import RawSocket
+from pytest_parpool.sync.broker_process import BrokerProcess
+
+_FIRST_FOREIGN_FD: Final = 4  # behind the standard streams and the listener
+
+
+def main() -> None:
+    """Be the broker. The listener's descriptor, the run's process id and its token are the last three arguments."""
+    listener_fd, owner_pid, token = sys.argv[-3:]
+    os.setsid()
+    os.chdir("/")  # The directory may have to go before us.
+    _close_foreign_fds()
+    _, most_fds = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_fds, most_fds))
+    try:
+        process = BrokerProcess(RawSocket(fileno=int(listener_fd)), int(owner_pid), token)
+    except ProcessLookupError:  # The run is over already.
+        return
+    # There are no cycles to be found, and a collection would have everybody wait.
+    gc.freeze()
+    gc.disable()
+    try:
+        process.serve()
+    except Exception:
+        # There is no terminal to show it on, and those who wait have to be told.
+        import traceback
+
+        process.break_down(traceback.format_exc())
+        raise
+    address = process.address
+    if address.startswith("/"):  # Elsewhere it has no file.
+        os.unlink(address)
+        os.rmdir(os.path.dirname(address))
+
+
+def _close_foreign_fds() -> None:
+    """Close what we have inherited by accident: somebody may wait for the end of a pipe."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) >= _FIRST_FOREIGN_FD:
+            try:
+                os.close(int(name))
+            except OSError:  # It was that of the listing.
+                pass

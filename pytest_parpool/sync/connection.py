@@ -1,0 +1,186 @@
+"""A way to the broker for one thread: asks, and waits for the answer.
+
+Theory of operation. An interrupted wait leaves a connection on which an answer may still arrive, or only half of a
+request has gone out. Such a connection is closed and never used again, and the next one says what was abandoned.
+
+As in ``runtime.link``, a test may close our descriptor and open its own under the number; so it is compared with what
+it was before each use. A connection that was lost in this way is let go without closing somebody else's file.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+from typing import Final
+
+from pytest_parpool.errors import ProtocolError
+from pytest_parpool.model.sync_moves import ConnectionId
+from pytest_parpool.model.sync_requests import Origin, Request
+from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.slots import keep_fd
+from pytest_parpool.runtime.sockets import RawSocket
+from pytest_parpool.runtime.sync_codec import (
+    BREAKDOWN,
+    WITHOUT_ANSWER,
+    Greeting,
+    Hello,
+    Reply,
+    decode_greeting,
+    decode_reply,
+    encode_opening,
+    encode_request,
+)
+from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.system import System
+
+_READ_BYTES: Final = 16384
+_ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize)
+_FLAGS: Final = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+# A starter that dies takes those with it who wait behind it; that this often no other succeeds has other reasons.
+_MOST_ATTEMPTS: Final = 20
+
+
+class ConnectionLostError(Exception):
+    """The other end, or our descriptor, is not there any more."""
+
+
+class Connection:
+    """An open connection; used by one caller at a time. Owns its socket.
+
+    Args:
+        sock: As ``Service.connect`` returns it.
+        hello: What is said first.
+
+    Attributes:
+        connection: Its number at the broker.
+        broker: Which broker it leads to.
+        under_way: The number of the request that was asked last, until whoever asked says that its answer has arrived
+            where it belongs, by making this 0.
+    """
+
+    def __init__(self, sock: RawSocket, hello: Hello) -> None:
+        self._sock = sock
+        status = System.fstat(sock.fileno())
+        self._identity = (status.st_dev, status.st_ino)
+        self._reader = FrameReader()
+        self._frames: list[bytes] = []
+        self._fds: list[int] = []
+        self._number = 0
+        self.under_way = 0
+        self._send(encode_opening(hello))
+        greeting: Greeting = decode_greeting(self._receive())
+        self.connection: ConnectionId = greeting.connection
+        self.broker = greeting.broker
+
+    @classmethod
+    def open(cls, service: Service, hello: Hello, *, may_start: bool) -> Connection:
+        """Connect, and wait for the greeting.
+
+        Args:
+            service: Where the broker is.
+            hello: What is said first.
+            may_start: Whether to start a broker if there is none.
+
+        Raises:
+            ParpoolError: If the broker cannot be started.
+            ConnectionLostError: If there is none, or it goes away again and again.
+        """
+        for _ in range(_MOST_ATTEMPTS):
+            sock = service.connect() if may_start else service.try_connect()
+            if sock is None:
+                break
+            try:
+                return cls(sock, hello)
+            except ConnectionLostError:  # Whoever would have started the broker was killed.
+                sock.close()
+            except BaseException:
+                sock.close()
+                raise
+        raise ConnectionLostError
+
+    def __del__(self) -> None:
+        # A thread has ended, or a fork has left this process a copy of somebody else's connection.
+        if hasattr(self, "_identity"):
+            self.close()
+
+    def close(self) -> None:
+        """Close this process's copy, if it is still ours."""
+        if self.is_connected():
+            self._sock.close()
+        else:
+            self._sock.detach()
+
+    def is_connected(self) -> bool:
+        """Whether the descriptor is the socket that it was."""
+        try:
+            status = System.fstat(self._sock.fileno())
+        except OSError:  # It is closed.
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def take_fds(self) -> list[int]:
+        """Return the descriptors that came since the last time; the caller owns them."""
+        fds, self._fds = self._fds, []
+        return fds
+
+    def tell(self, origin: Origin, request: Request, sent: list[int]) -> None:
+        """Send a request whose answer nobody needs. Afterwards ``sent`` is not empty, whatever a signal handler raises.
+
+        Raises:
+            ConnectionLostError: If there is nobody to send it to.
+        """
+        data = frame(encode_request(WITHOUT_ANSWER, origin, request))
+        try:
+            # The count is stored in C, where no handler runs.
+            sent.extend(map(self._sock.send, (data,)))
+            if (count := sum(sent)) < len(data):
+                self._sock.sendall(data[count:])
+        except OSError as error:
+            if not _is_of_system_call(error):
+                raise
+            raise ConnectionLostError from error
+
+    def ask(self, origin: Origin, request: Request) -> Reply:
+        """Send a request and wait for its answer. If this is left by any exception, the connection must be closed.
+
+        Raises:
+            ConnectionLostError: If the answer will never come.
+            ProtocolError: If the broker has come upon a bug.
+            ValueError: If a field is no plain value.
+        """
+        data = encode_request(self._number + 1, origin, request)
+        self._number = self.under_way = self._number + 1
+        self._send(data)
+        reply = decode_reply(self._receive())
+        if reply.number == BREAKDOWN:
+            raise ProtocolError(f"the broker of shared objects broke down\n{reply.value}")
+        return reply
+
+    def _send(self, payload: bytes) -> None:
+        try:
+            self._sock.sendall(frame(payload))
+        except OSError as error:
+            if not _is_of_system_call(error):
+                raise
+            raise ConnectionLostError from error
+
+    def _receive(self) -> bytes:
+        while not self._frames:
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, _FLAGS)
+            except OSError as error:
+                if not _is_of_system_call(error):
+                    raise
+                raise ConnectionLostError from error
+            if not data:
+                raise ConnectionLostError
+            for _, _, payload in ancillary:
+                self._fds += [keep_fd(fd) for fd in array.array("i", payload)]
+            self._reader.feed(data)
+            self._frames = self._reader.frames()
+        return self._frames.pop(0)
+
+
+def _is_of_system_call(error: OSError) -> bool:
+    """Whether the call itself failed, in the frame that catches it, and not a signal handler inside of it."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

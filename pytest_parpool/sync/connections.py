@@ -1,0 +1,236 @@
+"""All of a process's connections: finds the one for the thread that asks, opens it, and gives it up when interrupted.
+
+Theory of operation. Each thread keeps the connections that are idle, last used first; there is more than one only if a
+signal handler asked while the thread waited for an answer. They are closed when the thread ends. After a fork the child
+forgets them, which closes its copies, and has a name and a key of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from _thread import RLock, _local
+from collections.abc import Callable
+from typing import Any, Final
+
+from pytest_parpool.errors import ParpoolError
+from pytest_parpool.model.sync_moves import ConnectionId
+from pytest_parpool.model.sync_requests import Origin, Request, Status
+from pytest_parpool.runtime.slots import PartySlots
+from pytest_parpool.runtime.sync_codec import Hello, Reply
+from pytest_parpool.sync.caller import find_line
+from pytest_parpool.sync.connection import Connection, ConnectionLostError
+from pytest_parpool.sync.errors import (
+    BrokenObjectError,
+    BrokerLostError,
+    DeadlockError,
+    LockTimeoutError,
+    MismatchError,
+    NotHeldError,
+    UnfitError,
+)
+from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.system import System
+
+_KEY_BYTES: Final = 8
+_lanes = itertools.count(1)
+
+_ERRORS: Final[dict[Status, type[ParpoolError]]] = {
+    Status.TIMED_OUT: LockTimeoutError,
+    Status.DEADLOCK: DeadlockError,
+    Status.NOT_HELD: NotHeldError,
+    Status.BROKEN: BrokenObjectError,
+    Status.MISMATCH: MismatchError,
+    Status.UNFIT: UnfitError,
+}
+
+
+class Connections:
+    """This process's ways to the broker. Used by all of its threads.
+
+    Args:
+        service: Where the broker is.
+        name: What this process is called in messages.
+        forget_holds: Called in a forked child, before anything else is done.
+
+    Attributes:
+        name: As given; after a fork, another one.
+        pid: This process's id.
+        test: The test under way, with its phase; what runs instead; or empty.
+        slots: The shared memory; None until the first connection is open.
+    """
+
+    def __init__(self, service: Service, name: str, forget_holds: Callable[[], None]) -> None:
+        self.service = service
+        self._forget_holds = forget_holds
+        self.name = name
+        self.test = ""
+        self.slots: PartySlots | None = None
+        self._broker = ""
+        self._is_lost = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.pid = System.getpid()
+        self._key = f"{self.pid}-{System.urandom(_KEY_BYTES).hex()}"
+        # For the signal handler that opens one while its thread opens another, it is re-entrant.
+        self._opening = RLock()
+        self._local = _local()
+        self._abandoned: list[tuple[ConnectionId, int]] = []
+
+    def begin_anew(self) -> None:
+        """Begin anew in a forked child: nothing of the parent's is this process's."""
+        self.name = f"process {System.getpid()}, started by {self.name}"
+        self._begin()
+        self._forget_holds()
+
+    def lane(self) -> int:
+        """Return the number of this thread. A thread's ``get_ident`` may be that of one that has ended with a lock."""
+        try:
+            lane: int = self._local.lane
+        except AttributeError:
+            lane = self._local.lane = next(_lanes)
+        return lane
+
+    # --- Asking -------------------------------------------------------------------------------------------------------
+
+    def ask(self, request: Request, hold: Hold | None = None, where: str = "") -> Any:
+        """Ask the broker, wait for the answer, and return its value. May take as long as the request's timeout.
+
+        Args:
+            request: What is asked.
+            hold: What this process holds once it is granted: entered in its table then, and surely not if this is left
+                by an exception, of a signal handler for example; what was granted is undone then.
+            where: The user's line, if it is known.
+
+        Raises:
+            LockTimeoutError: If the time was over; likewise the other classes of ``sync.errors``.
+            BrokerLostError: If the broker is not there any more.
+        """
+        origin = Origin(self.lane(), self.test, where or find_line())
+        idle = self._idle()
+        connection: Connection | None = None
+        try:
+            connection = self._take(idle)
+            reply = connection.ask(origin, request)
+            if hold is not None and reply.status is Status.DONE:
+                hold.enter()
+            idle.append(connection)
+        except ConnectionLostError:
+            raise self._lost(connection) from None
+        except BaseException:
+            if hold is not None:
+                hold.leave()
+            if connection is not None:
+                self._abandon(connection)
+                self._give_up(idle, connection)
+            raise
+        return self._value(reply)
+
+    def tell(self, request: Request, sent: list[int] | None = None) -> None:
+        """Tell the broker something to which no answer is needed.
+
+        Args:
+            request: What is told.
+            sent: Is not empty any more once it was sent, also if this is left by an exception.
+
+        Raises:
+            BrokerLostError: If the broker is not there any more.
+        """
+        origin = Origin(self.lane(), self.test, "")
+        idle = self._idle()
+        connection: Connection | None = None
+        try:
+            connection = self._take(idle)
+            connection.tell(origin, request, [] if sent is None else sent)
+            idle.append(connection)
+        except ConnectionLostError:
+            raise self._lost(connection) from None
+        except BaseException:
+            if connection is not None:
+                self._give_up(idle, connection)
+            raise
+
+    def _value(self, reply: Reply) -> Any:
+        if reply.status is Status.DONE:
+            return reply.value
+        raise _ERRORS[reply.status](reply.value)
+
+    # --- Connections --------------------------------------------------------------------------------------------------
+
+    def need_slots(self) -> PartySlots:
+        """Return the shared memory; get it, if this process has none, or a test has closed its descriptor."""
+        slots = self.slots
+        if slots is None or not slots.is_connected():
+            self._idle().append(self._open())
+            slots = self.slots
+            assert slots is not None
+        return slots
+
+    def _idle(self) -> list[Connection]:
+        if System.getpid() != self.pid:  # Forked by somebody who runs no after-fork hooks.
+            self.begin_anew()
+        try:
+            idle: list[Connection] = self._local.idle
+        except AttributeError:
+            idle = self._local.idle = []
+        return idle
+
+    def _take(self, idle: list[Connection]) -> Connection:
+        while idle:
+            connection = idle.pop()
+            if connection.is_connected():
+                # What was asked before is granted for good, also if this is interrupted before it asks.
+                connection.under_way = 0
+                return connection
+            connection.close()  # A test has closed it.
+        return self._open()
+
+    def _open(self) -> Connection:
+        if self._is_lost:
+            raise ConnectionLostError
+        with self._opening:
+            wants_slots = self.slots is None or not self.slots.is_connected()
+            abandoned = tuple(self._abandoned)
+            hello = Hello(self.service.token, self.name, self._key, self.pid, wants_slots, abandoned)
+            # A second broker would know nothing of what the first one kept.
+            connection = Connection.open(self.service, hello, may_start=not self._broker)
+            if self._broker not in {"", connection.broker}:
+                connection.close()
+                raise ConnectionLostError
+            self._broker = connection.broker
+            for fd in connection.take_fds():
+                # Never closed: that would free all locks of this process.
+                if self.slots is None:
+                    self.slots = PartySlots(fd)
+                else:
+                    self.slots.replace_fd(fd)
+            del self._abandoned[: len(abandoned)]
+        return connection
+
+    def _give_up(self, idle: list[Connection], connection: Connection) -> None:
+        """Close a connection whose answer nobody will read, and say so on a new one.
+
+        At once: what was granted on it may be what others wait for.
+        """
+        if connection in idle:
+            idle.remove(connection)
+        connection.close()
+        try:
+            idle.append(self._open())
+        except (ConnectionLostError, ParpoolError):  # Then there is nobody to be told.
+            pass
+
+    def _abandon(self, connection: Connection) -> None:
+        if connection.under_way:
+            self._abandoned.append((connection.connection, connection.under_way))
+
+    def _lost(self, connection: Connection | None) -> BrokerLostError:
+        if connection is None or connection.is_connected():
+            self._is_lost = True
+        else:  # A test has closed our descriptor during the wait; others will do.
+            self._abandon(connection)
+        return BrokerLostError(
+            f"the broker of shared objects, which {self.name} has asked, is not there any more: the run has ended, or "
+            "it was killed, and what it kept is lost"
+        )

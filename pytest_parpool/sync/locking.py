@@ -1,0 +1,210 @@
+"""Takes and releases locks: alone, through the shared memory, or through the broker.
+
+Theory of operation: see ``docs/explanation/shared-objects.md``. What is particular to this end:
+
+* The kernel gives a process a lock that it has already. So ``taken`` says what was taken: a thread enters itself with
+  ``dict.setdefault``, which is atomic, before it tries, and leaves only after the byte was unlocked.
+* A signal handler may raise between any two steps of taking. Then the byte is given back, if it is this process's.
+* Taking looks at the mark before it tries, releasing after it has unlocked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_parpool.model.sync_moves import Holder
+from pytest_parpool.model.sync_requests import AcquireLock, LockLetGo, OpenLock, ReleaseLock
+from pytest_parpool.runtime.slots import PartySlots
+from pytest_parpool.sync.caller import find_line, warn_at_line
+from pytest_parpool.sync.connections import Connections
+from pytest_parpool.sync.errors import AbandonedLockWarning
+from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.system import System
+
+_FOR_EVER: Final = -1
+
+
+class Locks:
+    """All locks that this process holds.
+
+    Args:
+        connections: The way to the broker.
+
+    Attributes:
+        taken: What was taken alone, by slot.
+        managed: What the broker gave, by the lock's name.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._slot_of: dict[str, int] = {}
+        self._name_of: dict[int, str] = {}
+        self.taken: dict[int, Hold] = {}
+        self.managed: dict[str, Hold] = {}
+
+    def forget_holds(self) -> None:
+        """Begin anew in a forked child. The slots' numbers stay as they are."""
+        self.taken.clear()
+        self.managed.clear()
+
+    def acquire(self, name: str, shown: str, timeout: float | None) -> bool:
+        """Take a lock. If this is left by any exception, a signal handler's for example, it was not taken.
+
+        Args:
+            name: The lock's name, among all kinds of locks.
+            shown: What it is, for messages.
+            timeout: Seconds; None to wait as long as it takes, 0 for not at all.
+
+        Returns:
+            True: so that the caller can return that with no line between.
+
+        Raises:
+            LockTimeoutError: If it was not free in time.
+            DeadlockError: If it never would be.
+        """
+        connections, taken = self._connections, self.taken
+        if System.getpid() != connections.pid:
+            connections.begin_anew()
+        slot = self._slot_of.get(name)
+        if slot is None:
+            slot = self._open(name)
+        lane, where, test = connections.lane(), find_line(), connections.test
+        dead: Holder | None = None
+        if slot >= 0:
+            slots = connections.slots
+            if slots is None or not slots.is_connected():
+                slots = connections.need_slots()
+            hold = Hold(taken, slot, shown, lane, test, where)
+            try:
+                if taken.setdefault(slot, hold) is hold:
+                    if not slots.is_marked(slot) and slots.try_take(slot):
+                        if slots.has_note(slot):
+                            dead = slots.read_note(slot)
+                        slots.write_note(slot, connections.name, connections.pid, lane, test, where, System.monotonic())
+                        # In one line: a bare `return True` would stand outside of the `try` in the bytecode.
+                        return dead is None or warn_of_dead(_describe_dead(dead, shown))
+                    del taken[slot]
+            except BaseException:
+                self._give_back(slots, slot, name, hold)
+                raise
+        hold = Hold(self.managed, name, shown, lane, test, where)
+        try:
+            text = connections.ask(AcquireLock(name, timeout), hold, where)
+            return not text or warn_of_dead(text)
+        except BaseException:
+            if self.managed.get(name) is hold:  # It was granted; else ``ask`` has undone it.
+                self.release(name)
+            raise
+
+    def release(self, name: str) -> None:
+        """Let a lock go. Any thread may do it, and also another process if the broker has given the lock.
+
+        If this is left by a signal handler's exception, it is done nevertheless.
+
+        Raises:
+            NotHeldError: If nobody holds it.
+        """
+        connections = self._connections
+        slot = self._slot_of.get(name, -1)
+        hold = self.taken.get(slot)
+        if hold is not None:
+            slots = connections.slots
+            assert slots is not None
+            try:
+                slots.wipe(slot)
+                slots.let_go(slot)
+                self.taken.pop(slot, None)
+                if slots.is_marked(slot):
+                    connections.tell(LockLetGo(name))
+            except BaseException as error:
+                self._give_back(slots, slot, name, hold)
+                # If a test has closed the descriptor, the kernel has let it go at that.
+                if not isinstance(error, OSError) or slots.is_connected():
+                    raise
+        elif name in self.managed:
+            self._hand_back(name)
+        else:
+            connections.ask(ReleaseLock(name))
+
+    def release_hold(self, hold: Hold) -> None:
+        """Let go what ``taken`` or ``managed`` has.
+
+        Raises:
+            NotHeldError: If nobody holds it any more.
+        """
+        self.release(self._name_of[hold.key] if hold.table is self.taken else hold.key)
+
+    def find(self, name: str) -> Hold | None:
+        """Return this process's hold of a lock, if it has one."""
+        return self.taken.get(self._slot_of.get(name, -1)) or self.managed.get(name)
+
+    def _open(self, name: str) -> int:
+        """Return the lock's slot, the same in all processes, or -1 if it has none."""
+        slot: int = self._connections.ask(OpenLock(name))
+        if slot >= 0:
+            self._name_of[slot] = name
+        self._slot_of[name] = slot
+        return slot
+
+    def _hand_back(self, name: str) -> None:
+        """Give the broker back what it gave, once, also if this is interrupted."""
+        sent: list[int] = []
+        try:
+            # Before it is sent: then another thread of this process may get it.
+            del self.managed[name]
+            self._connections.tell(ReleaseLock(name), sent)
+        except BaseException:
+            if not sent:
+                self.managed.pop(name, None)
+                self._connections.tell(ReleaseLock(name))
+            raise
+
+    def _give_back(self, slots: PartySlots, slot: int, name: str, hold: Hold) -> None:
+        """Undo a taking that was interrupted, or finish a releasing, however far it came."""
+        if self.taken.get(slot) is hold:
+            # It is this process's still, or nobody's, or already somebody else's.
+            if slots.is_connected() and slots.try_take(slot):
+                note = slots.read_note(slot)
+                if note is not None and note.pid == self._connections.pid:
+                    slots.wipe(slot)
+                slots.let_go(slot)
+            self.taken.pop(slot, None)
+        if slots.is_marked(slot):
+            self._connections.tell(LockLetGo(name))
+
+
+def wait_seconds(timeout: float | None, *, is_blocking: bool) -> float | None:
+    """Return the timeout of a request from the arguments of an ``acquire``.
+
+    None and -1 mean for ever, as in ``multiprocessing`` and ``threading``; other negative numbers mean 0.
+
+    Raises:
+        ValueError: If a timeout is given for something that does not wait, as in ``threading``.
+    """
+    if not is_blocking:
+        if timeout is not None and timeout != _FOR_EVER:
+            raise ValueError("timeout: can't be given for a non-blocking call")
+        return 0
+    if timeout is None or timeout == _FOR_EVER:
+        return None
+    return max(0.0, timeout)
+
+
+def warn_of_dead(text: str) -> bool:
+    """Warn the user's line that who had this before died with it; return True.
+
+    Raises:
+        AbandonedLockWarning: If warnings are errors.
+    """
+    warn_at_line(text, AbandonedLockWarning)
+    return True
+
+
+def _describe_dead(dead: Holder, shown: str) -> str:
+    """Say who died with a lock, in the words of the broker, which knows also how."""
+    origin = dead.origin
+    test = f" in {origin.test}" if origin.test else ""
+    return (
+        f"{dead.party_name} died while it held {shown}, taken{test} at {origin.where}; "
+        "what the lock protects may be half done"
+    )

@@ -1,0 +1,119 @@
+"""Makes the proxies: what tests know as ``parpool``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from pytest_parpool.model.sync_requests import AwaitChange
+from pytest_parpool.sync.barrier import Barrier
+from pytest_parpool.sync.errors import LockTimeoutError
+from pytest_parpool.sync.event import Event
+from pytest_parpool.sync.lock import Lock
+from pytest_parpool.sync.once import run_once
+from pytest_parpool.sync.party import Party
+from pytest_parpool.sync.queue import Queue
+from pytest_parpool.sync.rlock import RLock
+from pytest_parpool.sync.semaphore import Semaphore
+from pytest_parpool.sync.system import System
+from pytest_parpool.sync.value import Counter, Value
+
+_T = TypeVar("_T")
+
+# How long a predicate that depends on something else than shared objects may wait to be looked at.
+_LOOK_SECONDS: Final = 0.05
+
+
+class SharedObjects:
+    """The shared objects of a run. An object is made when it is first used, by whoever does; its name says which it is.
+
+    Every method raises ValueError, naming the argument, for one that is not allowed.
+
+    Args:
+        party: This process.
+    """
+
+    def __init__(self, party: Party) -> None:
+        self.party = party
+
+    def lock(self, name: str) -> Lock:
+        """Return a lock."""
+        return Lock(self.party, _check_name(name))
+
+    def rlock(self, name: str) -> RLock:
+        """Return a lock that its holder may take again."""
+        return RLock(self.party, _check_name(name))
+
+    def semaphore(self, name: str, k: int) -> Semaphore:
+        """Return a semaphore with ``k`` permits."""
+        return Semaphore(self.party, _check_name(name), _check_count("k", k))
+
+    def event(self, name: str) -> Event:
+        """Return an event."""
+        return Event(self.party, _check_name(name))
+
+    def value(self, name: str, initial: object = 0) -> Value:
+        """Return a value; it is ``initial`` if nobody has opened it before."""
+        value = Value(self.party, _check_name(name), initial)
+        value.open()
+        return value
+
+    def counter(self, name: str) -> Counter:
+        """Return a counter, which begins with 0."""
+        counter = Counter(self.party, _check_name(name))
+        counter.open()
+        return counter
+
+    def barrier(self, name: str, parties: int) -> Barrier:
+        """Return a barrier for so many."""
+        return Barrier(self.party, _check_name(name), _check_count("parties", parties))
+
+    def queue(self, name: str, maxsize: int = 0) -> Queue:
+        """Return a queue that holds so much; 0 for any number."""
+        return Queue(self.party, _check_name(name), maxsize)
+
+    def once(self, name: str, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
+        """Return what ``fn`` returns, called by whoever comes first, for all who give this name; see ``run_once``."""
+        result: _T = run_once(self.party, _check_name(name), fn, *args, **kwargs)
+        return result
+
+    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
+        """Wait until a function returns something true, and return that.
+
+        It is called whenever a shared object has changed, and twenty times a second.
+
+        Raises:
+            LockTimeoutError: If that took longer than so many seconds; a TimeoutError.
+        """
+        deadline = None if timeout is None else System.monotonic() + timeout
+        seen = self.party.ask(AwaitChange(-1, 0))
+        while True:
+            if result := predicate():
+                return result
+            patience = _LOOK_SECONDS
+            if deadline is not None:
+                patience = min(patience, deadline - System.monotonic())
+                if patience <= 0:
+                    raise LockTimeoutError(f"{_name_of(predicate)} was not true within {timeout:g} s")
+            try:
+                seen = self.party.ask(AwaitChange(seen, patience))
+            except LockTimeoutError:  # Nothing has changed that the broker knows of.
+                pass
+
+
+def _check_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name: {name!r} is not allowed; give a string that is not empty")
+    return name
+
+
+def _check_count(argument: str, count: Any) -> int:
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"{argument}: {count!r} is not allowed; give a whole number from 1 on")
+    return count
+
+
+def _name_of(predicate: Callable[[], object]) -> str:
+    code = getattr(predicate, "__code__", None)
+    name = getattr(predicate, "__qualname__", repr(predicate))
+    return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"

@@ -1,0 +1,47 @@
+"""A lock that its holder may take again."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pytest_parpool.sync.errors import NotHeldError
+from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.lock import Lock
+
+
+class RLock(Lock):
+    """Like ``threading.RLock``: belongs to the thread that took it, which has to release it as often as it took it."""
+
+    kind: ClassVar[str] = "rlock"
+    prefix: ClassVar[str] = "rlock:"
+
+    def acquire(self, block: bool = True, timeout: float | None = None, *, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002  -- as in the standard library
+        """Take it, or take it once more; otherwise as ``Lock.acquire``."""
+        if hold := self._own_hold():
+            hold.depth += 1
+            return True
+        return super().acquire(block, timeout, blocking=blocking)
+
+    def release(self) -> None:
+        """Release it once.
+
+        Raises:
+            NotHeldError: If this thread does not hold it.
+        """
+        hold = self._own_hold()
+        if hold is None:
+            raise NotHeldError(f"{self.shown} is not held by this thread, and so it cannot release it")
+        if hold.depth > 1:
+            hold.depth -= 1
+        else:
+            super().release()
+
+    def _acquire_within(self, seconds: float) -> None:
+        if hold := self._own_hold():
+            hold.depth += 1
+        else:
+            super()._acquire_within(seconds)
+
+    def _own_hold(self) -> Hold | None:
+        hold = self._party.locks.find(self._lock_name)
+        return hold if hold is not None and hold.lane == self._party.connections.lane() else None
