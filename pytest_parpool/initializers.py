@@ -38,6 +38,29 @@ class InitializerSpec(Record):
     text: str
     source: str = _OPTION
 
+    def load(self) -> Callable[[], object]:
+        """Import the function and return it with its arguments bound.
+
+        Raises:
+            BadSettingError: If the module cannot be imported, whatever it raises, or if it has no such function.
+        """
+        try:
+            target: object = importlib.import_module(self.module)
+        # The module is the user's code, and pytest has not begun to collect: what it raises is about this option.
+        except (Exception, SystemExit) as error:
+            problem = f"importing {self.module!r} raised {type(error).__name__}: {error}"
+            raise BadSettingError(f"{self.source}: {self.text!r} is not allowed; {problem}") from error
+        try:
+            for name in self.qualname.split("."):
+                target = getattr(target, name)
+        except AttributeError as error:
+            problem = f"{self.module!r} has no {self.qualname!r}"
+            raise BadSettingError(f"{self.source}: {self.text!r} is not allowed; {problem}") from error
+        if not callable(target):
+            problem = f"{self.qualname!r} in {self.module!r} is not a function"
+            raise BadSettingError(f"{self.source}: {self.text!r} is not allowed; {problem}")
+        return functools.partial(target, *self.args, **self.kwargs)
+
 
 def parse_initializer(text: str, *, source: str = _OPTION) -> InitializerSpec:
     """Read ``pkg.mod:function`` or ``pkg.mod:function('literal', key=1)``. Nothing is imported or called.
@@ -62,30 +85,6 @@ def parse_initializer(text: str, *, source: str = _OPTION) -> InitializerSpec:
     # TypeError: an unhashable key. RecursionError and MemoryError: nested beyond what the parser takes.
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise BadSettingError.for_value(source, text, _ALLOWED) from error
-
-
-def load_initializer(spec: InitializerSpec) -> Callable[[], object]:
-    """Import the function and return it with its arguments bound.
-
-    Raises:
-        BadSettingError: If the module cannot be imported, whatever it raises, or if it has no such function.
-    """
-    try:
-        target: object = importlib.import_module(spec.module)
-    # The module is the user's code, and pytest has not begun to collect: what it raises is about this option.
-    except (Exception, SystemExit) as error:
-        problem = f"importing {spec.module!r} raised {type(error).__name__}: {error}"
-        raise BadSettingError(f"{spec.source}: {spec.text!r} is not allowed; {problem}") from error
-    try:
-        for name in spec.qualname.split("."):
-            target = getattr(target, name)
-    except AttributeError as error:
-        problem = f"{spec.module!r} has no {spec.qualname!r}"
-        raise BadSettingError(f"{spec.source}: {spec.text!r} is not allowed; {problem}") from error
-    if not callable(target):
-        problem = f"{spec.qualname!r} in {spec.module!r} is not a function"
-        raise BadSettingError(f"{spec.source}: {spec.text!r} is not allowed; {problem}")
-    return functools.partial(target, *spec.args, **spec.kwargs)
 
 
 def _is_dotted_name(text: str) -> bool:

@@ -11,17 +11,15 @@ import pytest
 from pytest_parpool.compat import own_imports  # noqa: F401  -- the first of ours, see there
 
 # isort: split
-from pytest_parpool import hookspecs
+from pytest_parpool import hookspecs, sharing
 from pytest_parpool.compat import pytest_internals, random_state, xdist_beside, xdist_hookspecs, xdist_stand_in
-from pytest_parpool.cpus import auto_worker_count
 from pytest_parpool.errors import BadSettingError
-from pytest_parpool.fixtures import testrun_uid, worker_id
-from pytest_parpool.initializers import load_initializer
+from pytest_parpool.fixtures import parpool, parpool_event, parpool_lock, parpool_value, testrun_uid, worker_id
 from pytest_parpool.options import add_options
 from pytest_parpool.settings import publish, read_settings
 from pytest_parpool.stash import SETTINGS, TESTRUNUID
 
-__all__ = ["testrun_uid", "worker_id"]
+__all__ = ["parpool", "parpool_event", "parpool_lock", "parpool_value", "testrun_uid", "worker_id"]
 
 _RANDOM_AT_LOAD = random_state.remember()
 
@@ -49,13 +47,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """
     try:
         settings = read_settings(config.option, config.getini, auto_count=lambda: _auto_count(config))
-        for spec in settings.initializers:
-            load_initializer(spec)
+        for initializer in settings.initializers:
+            initializer.load()
     except BadSettingError as error:
         raise pytest.UsageError(str(error)) from None
     publish(settings, config.option)
     config.stash[SETTINGS] = settings
     config.stash[TESTRUNUID] = settings.testrunuid
+    sharing.prepare(config, has_workers=bool(settings.processes))
     if settings.processes and not config.option.collectonly:
         # Here, before other plugins are configured: see there.
         from pytest_parpool.controller import garbage
@@ -87,6 +86,8 @@ def _auto_count(config: pytest.Config) -> int:
     found = config.hook.pytest_xdist_auto_num_workers(config=config)
     if found is not None:
         return int(found)
+    from pytest_parpool.cpus import auto_worker_count
+
     kind: Literal["auto", "logical"] = "logical" if config.option.numprocesses == "logical" else "auto"
     return auto_worker_count(kind, environ=os.environ)
 

@@ -11,11 +11,13 @@ import math
 import os
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_parpool.errors import BadSettingError
-from pytest_parpool.initializers import InitializerSpec, parse_initializer
 from pytest_parpool.model.records import Record, record
+
+if TYPE_CHECKING:
+    from pytest_parpool.initializers import InitializerSpec
 
 DIST_MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "each", "no")
 
@@ -39,6 +41,7 @@ class Settings(Record):
         shutdown_timeout: Seconds, greater than 0; None leaves the defaults of the two kinds of shutdown in place.
         gc_freeze: Whether ``gc.freeze`` is called before the fork.
         native_threads_safe: Native libraries whose threads are no reason for a warning.
+        leftovers: What comes of a test that ends while it holds a shared lock.
     """
 
     processes: int
@@ -53,6 +56,7 @@ class Settings(Record):
     shutdown_timeout: float | None
     gc_freeze: bool
     native_threads_safe: tuple[str, ...]
+    leftovers: Literal["error", "warn"]
 
 
 def read_settings(
@@ -87,6 +91,8 @@ def read_settings(
     initializers = own.initializers()
     gc_freeze = bool(own.ini("parpool_gc_freeze", "true or false"))
     native_threads_safe = own.ini_lines("parpool_native_threads_safe")
+    leftovers = own.find_ini("parpool_leftovers")
+    leftovers.check_choice(("error", "warn"))
 
     processes = _read_processes(option, dist, auto_count)
     if processes and not has_fork:
@@ -107,6 +113,7 @@ def read_settings(
         shutdown_timeout=shutdown_timeout,
         gc_freeze=gc_freeze,
         native_threads_safe=native_threads_safe,
+        leftovers="warn" if leftovers.value == "warn" else "error",
     )
 
 
@@ -175,15 +182,24 @@ class _OwnValues(Record):
         value: object = getattr(self.option, name)
         if value is not None:
             return _Given(flag, value)
-        text = self.ini(name, "a text, in TOML with quotes")
-        # An empty ini value is one that was not given; the flag is what the user can then be told about.
-        return _Given(_ini_source(name), text) if text else _Given(flag, None)
+        given = self.find_ini(name)
+        # The flag is what the user can then be told about.
+        return _Given(flag, None) if given.value is None else given
+
+    def find_ini(self, name: str) -> _Given:
+        """Return what the ini file says; an empty value is one that was not given."""
+        return _Given(_ini_source(name), self.ini(name, "a text, in TOML with quotes") or None)
 
     def initializers(self) -> tuple[InitializerSpec, ...]:
         """Return those of the ini file, then those of the command line."""
         name = "parpool_worker_initializer"
-        from_ini = (parse_initializer(text, source=_ini_source(name)) for text in self.ini_lines(name))
-        from_command_line = (parse_initializer(text) for text in getattr(self.option, name))
+        in_ini, on_command_line = self.ini_lines(name), getattr(self.option, name)
+        if not in_ini and not on_command_line:
+            return ()
+        from pytest_parpool.initializers import parse_initializer
+
+        from_ini = (parse_initializer(text, source=_ini_source(name)) for text in in_ini)
+        from_command_line = (parse_initializer(text) for text in on_command_line)
         return (*from_ini, *from_command_line)
 
     def ini_lines(self, name: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.errors import BadSettingError
-from pytest_parpool.initializers import load_initializer
 from pytest_parpool.limits import check_open_files
 from pytest_parpool.model.plan import Plan
 from pytest_parpool.runtime.pool import WorkerPool
@@ -132,7 +131,7 @@ class ControllerPlugin:
         if settings.dist == "each":
             plan = plan.repeated(settings.processes)
         self._look_around(settings)
-        initializers = [load_initializer(spec) for spec in settings.initializers]
+        initializers = [initializer.load() for initializer in settings.initializers]
         pool = WorkerPool(
             settings.processes,
             initializer=_call_all if initializers else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parpool.errors import BadSettingError
-from pytest_parpool.initializers import InitializerSpec, load_initializer, parse_initializer
+from pytest_parpool.initializers import InitializerSpec, parse_initializer
 
 FORM = '"pkg.mod:function" or "pkg.mod:function(\'literal\', key=1)", with literals as the only arguments'
 
@@ -101,13 +101,13 @@ class TestLoad:
     def test_arguments_are_bound(self, module: Path) -> None:
         """What is returned takes no arguments and calls the function with those of the text."""
         module.write_text("def f(*args, **kwargs): return args, kwargs\nclass C:\n    g = staticmethod(f)\n")
-        assert load_initializer(parse_initializer("initializer_under_test:f('a', key=1)"))() == (("a",), {"key": 1})
-        assert load_initializer(parse_initializer("initializer_under_test:C.g(2)"))() == ((2,), {})
+        assert parse_initializer("initializer_under_test:f('a', key=1)").load()() == (("a",), {"key": 1})
+        assert parse_initializer("initializer_under_test:C.g(2)").load()() == ((2,), {})
 
     def test_nothing_is_called(self, module: Path) -> None:
         """Loading imports, and leaves the call to the worker."""
         module.write_text("calls = []\ndef f(): calls.append(1)\n")
-        load_initializer(parse_initializer("initializer_under_test:f"))
+        parse_initializer("initializer_under_test:f").load()
         assert sys.modules["initializer_under_test"].calls == []
 
     @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ class TestLoad:
         module.write_text(source)
         text = f"initializer_under_test:{target}"
         with pytest.raises(BadSettingError) as caught:
-            load_initializer(parse_initializer(text))
+            parse_initializer(text).load()
         assert str(caught.value) == f"--worker-initializer: {text!r} is not allowed; {problem}"
 
     def test_no_such_module(self) -> None:
         """A module that is not there is a bad value like any other, named by its place."""
         with pytest.raises(BadSettingError) as caught:
-            load_initializer(parse_initializer("no_such_package.mod:f", source="ini option x"))
+            parse_initializer("no_such_package.mod:f", source="ini option x").load()
         assert str(caught.value) == (
             "ini option x: 'no_such_package.mod:f' is not allowed; "
             "importing 'no_such_package.mod' raised ModuleNotFoundError: No module named 'no_such_package'"
@@ -151,4 +151,4 @@ class TestLoad:
         """Ctrl-C during an import is no bad value."""
         module.write_text("raise KeyboardInterrupt")
         with pytest.raises(KeyboardInterrupt):
-            load_initializer(parse_initializer("initializer_under_test:f"))
+            parse_initializer("initializer_under_test:f").load()
