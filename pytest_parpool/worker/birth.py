@@ -49,20 +49,29 @@ class Birth(Record):
     kept: tuple[IO[bytes] | None, ...]
 
 
-def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any], heritage: Heritage) -> Birth:
-    """Turn this process, a copy of the controller, into the worker that ``workerinput`` names."""
-    worker = WorkerId(workerinput["workerid"])
-    # 1. What the process says of itself. Exit handlers were registered for the controller; it will run them.
-    os.environ["PYTEST_XDIST_WORKER"] = worker
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
+def leave_controller(config: pytest.Config, heritage: Heritage) -> Birth:
+    """Give this process, a copy of the controller, what is to be its own. Done before it knows which worker it is."""
     random_state.restore(heritage.random_state)
+    # They were registered for the controller, which will run them.
     _forget_exit_handlers()
-    # 2. Output, before anything could print.
+    # Output, before anything could print.
     out_fd, err_fd = pytest_internals.renew_capture(config)
     stack_fd, stack_file = pytest_internals.renew_faulthandler()
     pytest_internals.silence_terminal(config)
-    # 3. What plugins ask for.
+    # What belongs to the controller alone.
+    for plugin in heritage.controller_plugins:
+        config.pluginmanager.unregister(plugin)
+    pytest_internals.drop_junitxml(config)
+    pytest_internals.forget_recorded_warnings(config)
+    return Birth((out_fd, err_fd, stack_fd), (stack_file,))
+
+
+def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any]) -> None:
+    """Make this process the worker that ``workerinput`` names: what it says of itself, and what plugins ask for."""
+    worker = WorkerId(workerinput["workerid"])
+    os.environ["PYTEST_XDIST_WORKER"] = worker
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
     config.workerinput = workerinput  # type: ignore[attr-defined]
     config.workeroutput = {}  # type: ignore[attr-defined]
     option = config.option
@@ -71,12 +80,6 @@ def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str
     option.distload = option.looponfail = option.usepdb = False
     option.tx = []
     pytest_internals.renew_temp_path_factory(config, functools.partial(_find_temp_directory, link, worker))
-    # 4. What belongs to the controller alone.
-    for plugin in heritage.controller_plugins:
-        config.pluginmanager.unregister(plugin)
-    pytest_internals.drop_junitxml(config)
-    pytest_internals.forget_recorded_warnings(config)
-    return Birth((out_fd, err_fd, stack_fd), (stack_file,))
 
 
 def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:

@@ -21,7 +21,7 @@ from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Broken, Draining, ExitAsked, Interrupted, Left, Ready
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.wire import plain
-from pytest_parpool.worker.birth import Heritage, become_worker
+from pytest_parpool.worker.birth import Heritage, become_worker, leave_controller
 from pytest_parpool.worker.executor import Executor
 from pytest_parpool.worker.last_teardown import tear_down_as_report
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
@@ -64,10 +64,9 @@ class WorkerMain:
             _exit(CHANNEL_LOST_CODE)
 
     def _live(self, link: WorkerLink, worker: WorkerId) -> None:
-        while link.inbox.identity is None:
-            link.receive()
         config = self._config
-        birth = become_worker(config, link, marshal.loads(link.inbox.identity), self._heritage)
+        # All that can be done before somebody says who this is; meanwhile the controller, too, gets ready.
+        birth = leave_controller(config, self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
         config.pluginmanager.register(reporter, "parpool-worker-reporter")
         if self._is_stop_watched:
@@ -75,6 +74,9 @@ class WorkerMain:
         executor = Executor(self._session, link, reporter)
         loop = _WorkerLoop(executor)
         config.pluginmanager.register(loop, "parpool-worker-loop")
+        while link.inbox.identity is None:
+            link.receive()
+        become_worker(config, link, marshal.loads(link.inbox.identity))
         if self._is_started(link):
             link.post(Ready(os.getpid(), birth.output_fds))
             link.flush()
