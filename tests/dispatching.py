@@ -13,7 +13,8 @@ from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.messages import Draining, Event, Finished, Left, Ready, Reported, Run, Started
 from pytest_parpool.model.notices import Gone, Heard
-from pytest_parpool.policy.dispatcher import Dispatcher, Limits
+from pytest_parpool.policy.dispatcher import Dispatcher
+from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 from tests.plans import plan_of

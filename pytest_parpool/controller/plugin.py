@@ -215,8 +215,9 @@ class ControllerPlugin:
     def _make_dispatcher(
         self, plan: Plan, own_scheduler: Scheduler | None, pool: WorkerPool, *, is_stop_watched: bool
     ) -> Dispatcher:
-        from pytest_parpool.policy.dispatcher import Dispatcher, Limits
+        from pytest_parpool.policy.dispatcher import Dispatcher
         from pytest_parpool.policy.estimates import Estimates
+        from pytest_parpool.policy.limits import Limits
         from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 
         scheduler = own_scheduler or SCHEDULERS[self._settings.dist](

@@ -5,19 +5,15 @@ Workers that stand still are answered before reports are replayed, because a rep
 
 from __future__ import annotations
 
-import collections
-import marshal
 import time
-from typing import TypeAlias
 
 import pytest
 
 from pytest_parpool.compat import pytest_internals
-from pytest_parpool.compat.xdist_node import WorkerNode
-from pytest_parpool.controller.crashes import crash_report, crash_text, loss_report, loss_text
 from pytest_parpool.controller.ending import Ending, tell_pytest
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.replay import Replay
+from pytest_parpool.controller.showing import Showing
 from pytest_parpool.controller.signals import SignalWatch
 from pytest_parpool.controller.statistics import RunStatistics
 from pytest_parpool.controller.terminal import TerminalLines
@@ -35,21 +31,7 @@ from pytest_parpool.model.actions import (
     TakeBack,
 )
 from pytest_parpool.model.ids import ItemIndex, WorkerId
-from pytest_parpool.model.messages import (
-    BaseTemp,
-    BaseTempAsked,
-    Broken,
-    Event,
-    ExitAsked,
-    Finished,
-    Interrupted,
-    Left,
-    Ready,
-    Reported,
-    Started,
-    StopAsked,
-    WarningSeen,
-)
+from pytest_parpool.model.messages import BaseTemp, BaseTempAsked, Event, Finished, Started
 from pytest_parpool.model.notices import (
     Gone,
     Heard,
@@ -63,8 +45,7 @@ from pytest_parpool.model.notices import (
     TakenBack,
 )
 from pytest_parpool.policy.dispatcher import Dispatcher
-from pytest_parpool.runtime.outputs import LastOutput
-from pytest_parpool.runtime.pool import RunningPool
+from pytest_parpool.runtime.running_pool import RunningPool
 
 # Long enough that polling costs nothing, short enough that a worker's question is not left lying behind reports.
 _REPLAY_SECONDS = 0.005
@@ -72,8 +53,6 @@ _REPLAY_SECONDS = 0.005
 # How long the loop looks away at most when every worker has enough in hand; results may be shown so much later.
 _REST_SECONDS = 0.02
 _LEAST_REST_SECONDS = 0.001  # Below, sleeping costs more than it saves.
-
-_Shown: TypeAlias = "Heard | Gone | Spawn | tuple[ReportCrash | ReportLoss, LastOutput]"
 
 
 class ParallelRun:
@@ -108,13 +87,13 @@ class ParallelRun:
         self._clock = time.monotonic
         self._sleep = time.sleep
         self._replay = Replay(session.config, session.items)
-        self._to_show: collections.deque[tuple[WorkerNode, _Shown]] = collections.deque()
         self._timers = Timers(dispatcher.holds_more)
         self._ending = Ending()
         self._has_requested_stop = False
         # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
         self._is_interrupted = False
         self.statistics = RunStatistics()
+        self._showing = Showing(session, nodes, self._replay, lines, self._ending, self.statistics)
 
     def run(self) -> None:
         """Run until no worker is left, then tell pytest how it ended.
@@ -125,7 +104,7 @@ class ParallelRun:
         self.statistics.begin(self._clock(), len(self._nodes.ids))
         with SignalWatch(self._pool.queue.wake, self._pool.signal_all) as signals:
             self._perform(self._dispatcher.start())
-            while not self._dispatcher.is_over or self._to_show:
+            while not self._dispatcher.is_over or self._showing.is_pending:
                 for notice in self._pool.wait(self._timeout()):
                     self._take(notice)
                 if signals.interrupts and not self._is_interrupted:
@@ -147,10 +126,10 @@ class ParallelRun:
     def _take(self, notice: Notice) -> None:
         """Have the dispatcher decide on a notice, perform that, and keep what is to be shown."""
         if isinstance(notice, Heard):
-            self._show_later(notice.worker, notice)
+            self._showing.add(notice.worker, notice)
             self._look_at_event(notice.worker, notice.event)
         elif isinstance(notice, Gone):
-            self._show_later(notice.worker, notice)
+            self._showing.add(notice.worker, notice)
             self._timers.worker_gone(notice.worker)
         actions = self._dispatcher.handle(notice)
         if actions:
@@ -175,10 +154,6 @@ class ParallelRun:
             path = ""  # The worker's own attempt fails in the same way, in the test that wants it.
         self._pool.send(worker, BaseTemp(path))
 
-    def _show_later(self, worker: WorkerId, shown: _Shown) -> None:
-        """Keep what is to be shown, with the node it is about: when its turn comes the slot may have another."""
-        self._to_show.append((self._nodes.node(worker), shown))
-
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
@@ -187,7 +162,7 @@ class ParallelRun:
                 case Spawn(worker, is_replacement):
                     if is_replacement:
                         # Not before its predecessor's end was told: plugins remove there what they make here.
-                        self._show_later(worker, action)
+                        self._showing.add(worker, action)
                     else:
                         self._spawn(worker)
                 case TakeBack(worker, begun):
@@ -204,7 +179,7 @@ class ParallelRun:
                 case Kill(worker):
                     self._pool.kill(worker)
                 case ReportCrash() | ReportLoss():
-                    self._show_later(action.worker, (action, self._pool.last_output(action.worker)))
+                    self._showing.add(action.worker, (action, self._pool.last_output(action.worker)))
                 case ReportLimit(worker, limit):
                     self._report_limit(worker, limit)
 
@@ -223,14 +198,14 @@ class ParallelRun:
         )
 
     def _timeout(self) -> float | None:
-        if self._to_show:
+        if self._showing.is_pending:
             return 0.0
         return self._timers.seconds_left(self._clock())
 
     def _rest(self) -> None:
         """Let workers work while none of them needs us: each message would wake us, and cost one of them its CPU."""
         seconds = min(self._dispatcher.quiet_seconds() / 2, _REST_SECONDS)
-        if seconds >= _LEAST_REST_SECONDS and not self._to_show:
+        if seconds >= _LEAST_REST_SECONDS and not self._showing.is_pending:
             self._sleep(seconds)
 
     # --- Showing -----------------------------------------------------------------------------------------------------
@@ -238,82 +213,23 @@ class ParallelRun:
     def _show_for(self, seconds: float) -> None:
         """Replay for so long, or until there is nothing more to show."""
         end = self._clock() + seconds
-        while self._to_show and self._clock() < end:
-            node, shown = self._to_show.popleft()
-            match shown:
-                case Heard(worker, event):
-                    self._show_event(worker, node, event)
-                case Gone(_, exit_):
-                    self._nodes.down(node, exit_)
+        while self._showing.is_pending and self._clock() < end:
+            match self._showing.show_next():
+                case Judged() as judged:
+                    # Either something asks to stop because of the failure, or the run goes on.
+                    self._look_for_stop()
+                    if not self._has_requested_stop:
+                        self._take(judged)
                 case Spawn(worker):
                     self._spawn(worker)
-                case (action, output):
-                    self._show_end_of_worker(node, action, output)
+                case None:
+                    pass
             self._look_for_stop()
-
-    def _show_event(self, worker: WorkerId, node: WorkerNode, event: Event) -> None:
-        match event:
-            case Started(item, location):
-                self._replay.start(item, location)
-            case Reported(item, data, is_awaiting):
-                self._replay.report(node, item, data)
-                if is_awaiting:
-                    self._judge(worker)
-            case Finished(item, seconds):
-                self._replay.finish(item)
-                self.statistics.add(worker, self._replay.item(item).nodeid, seconds)
-            case WarningSeen(data):
-                self._replay.warning(data)
-            case Ready():
-                self._nodes.ready(node)
-            case StopAsked(reason, is_failure):
-                if is_failure and not self._session.shouldfail:
-                    self._session.shouldfail = reason
-                elif not is_failure and not self._session.shouldstop:
-                    self._session.shouldstop = reason
-            case ExitAsked(reason, returncode):
-                self._ending.exit_asked = self._ending.exit_asked or (reason, returncode)
-            case Interrupted(item_or_none, where):
-                self._ending.is_interrupted = True
-                if item_or_none is not None:
-                    self._lines.add_interrupted(worker, self._replay.item(item_or_none).nodeid, where)
-            case Broken(what, text):
-                self._ending.broken = self._ending.broken or (what, text)
-            case Left(output):
-                node.workeroutput = marshal.loads(output)
-            case _:  # Asked, Troubled, Draining: between worker and dispatcher.
-                pass
-
-    def _show_end_of_worker(self, node: WorkerNode, action: ReportCrash | ReportLoss, output: LastOutput) -> None:
-        worker = action.worker
-        if isinstance(action, ReportCrash):
-            item = self._replay.item(action.item)
-            text = crash_text(action, item.nodeid)
-            report = crash_report(item, text, self._replay.sections(action.item), output)
-            self._nodes.crashed(node, report)
-            self._replay.show(action.item, report)
-            self._replay.finish(action.item)
-            self._judge(worker)
-            return
-        last = self._replay.item(action.last_item) if action.last_item is not None else None
-        text = loss_text(action, last.nodeid if last is not None else None)
-        self._lines.say(text)
-        if action.is_failure and last is not None:
-            assert action.last_item is not None
-            report = loss_report(last, text, output)
-            report.node = node  # type: ignore[attr-defined]
-            self._replay.show(action.last_item, report)
-
-    def _judge(self, worker: WorkerId) -> None:
-        """A failure was shown: either something asks to stop because of it, or the run goes on."""
-        self._look_for_stop()
-        if not self._has_requested_stop:
-            self._perform(self._dispatcher.handle(Judged(worker)))
 
     def _look_for_stop(self) -> None:
         if not self._has_requested_stop and (self._session.shouldfail or self._session.shouldstop):
             self._has_requested_stop = True
-            self._perform(self._dispatcher.handle(StopRequested()))
+            self._take(StopRequested())
 
     # --- What was not run --------------------------------------------------------------------------------------------
 

@@ -19,6 +19,10 @@ class WorkerState(enum.Enum):
     LEFT = "has torn everything down; its process is ending"
     RETIRED = "no process, and none is needed any more"
 
+    # There is one object for each state. ``Enum``'s own, made of the name, is run for every ``in`` a set, and for each
+    # test that takes a tenth of what the dispatcher takes.
+    __hash__ = object.__hash__
+
 
 _S = WorkerState
 

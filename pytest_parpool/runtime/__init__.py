@@ -6,5 +6,6 @@
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
 * ``forking``: the two ways to fork a process; ``sockets``: the few words of sockets that are needed.
 * ``outputs``: a worker's capture files, readable after its death.
-* ``report_queue``: all workers' events, read together; ``pool``: the processes and their queue, as one object.
+* ``report_queue``: all workers' events, read together; ``worker_process``: one worker's descriptors and its signals.
+* ``pool``: what is asked for; ``running_pool``: the processes and their queue, as one object.
 """

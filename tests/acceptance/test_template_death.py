@@ -133,7 +133,7 @@ def test_a_template_that_dies_before_the_first_worker(pytester: pytest.Pytester)
         import os
         import signal
 
-        from pytest_parpool.runtime.pool import RunningPool
+        from pytest_parpool.runtime.running_pool import RunningPool
 
         def kill_template(pool, workers):
             os.kill(pool.template_pid, signal.SIGKILL)

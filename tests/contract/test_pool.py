@@ -39,7 +39,8 @@ from pytest_parpool.model.notices import Gone, Heard, TemplateGone
 from pytest_parpool.runtime.framing import frame
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
-from pytest_parpool.runtime.pool import RunningPool, WorkerPool
+from pytest_parpool.runtime.pool import WorkerPool
+from pytest_parpool.runtime.running_pool import RunningPool
 
 DEADLINE_SECONDS = 60.0  # for what takes milliseconds
 # There is nothing to test where workers cannot be forked, and type checkers know it.

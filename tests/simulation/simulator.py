@@ -41,8 +41,9 @@ from pytest_parpool.model.notices import (
     TakenBack,
     TemplateGone,
 )
-from pytest_parpool.policy.dispatcher import Dispatcher, Limits
+from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from tests.simulation.promises import BrokenPromiseError, Ledger, promise
 from tests.simulation.worker import Habits, SimulatedWorker

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.plan import Plan
-from pytest_parpool.policy.dispatcher import Dispatcher, DispatchError, Limits
+from pytest_parpool.policy.dispatcher import Dispatcher
+from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS, SchedulerFactory
 from pytest_parpool.policy.schedulers.slots import SlotScheduler
+from pytest_parpool.policy.worker_slot import DispatchError
 from tests.plans import random_plan
 from tests.simulation.promises import BrokenPromiseError
 from tests.simulation.simulator import DispatcherFactory, Simulator, World

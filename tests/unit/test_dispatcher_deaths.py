@@ -8,7 +8,7 @@ from pytest_parpool.model.actions import ReportLimit, Send
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.messages import Asked, Drain, Draining
 from pytest_parpool.model.notices import TemplateGone
-from pytest_parpool.policy.dispatcher import Limits
+from pytest_parpool.policy.limits import Limits
 from tests.dispatching import (
     CLEAN,
     GW0,

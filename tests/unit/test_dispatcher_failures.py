@@ -8,8 +8,9 @@ from pytest_parpool.model.actions import AwaitExit, ReportCrash, Send
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import Asked, Drain, Draining, Proceed, Troubled
 from pytest_parpool.model.notices import Judged, StopRequested
-from pytest_parpool.policy.dispatcher import DispatchError, Limits
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.limits import Limits
+from pytest_parpool.policy.worker_slot import DispatchError
 from tests.dispatching import (
     GW0,
     GW1,

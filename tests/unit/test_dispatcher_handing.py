@@ -8,9 +8,10 @@ from pytest_parpool.model.actions import AwaitExit, Send
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.messages import Asked, BaseTempAsked, Drain, Event, Proceed, Wait, WarningSeen
 from pytest_parpool.model.notices import Gone
-from pytest_parpool.policy.dispatcher import DispatchError, Limits
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.each import EachScheduler
+from pytest_parpool.policy.worker_slot import DispatchError
 from tests.dispatching import CLEAN, GW0, GW1, READY, SEGFAULT, Bench, finished, passed, respawn, run, spawn, started
 from tests.plans import plan_of
 
@@ -210,7 +211,7 @@ def test_a_move_that_is_not_in_the_table() -> None:
     bench.lose(GW0, SEGFAULT)
     assert bench.dispatcher.state(GW0) is WorkerState.STARTING
     with pytest.raises(DispatchError, match="gw0 cannot go from STARTING to WAITING"):
-        bench.dispatcher._move(bench.dispatcher._slots[GW0], WorkerState.WAITING)
+        bench.dispatcher._slots[GW0].move(WorkerState.WAITING)
 
 
 def test_replacement_goes_on_with_the_share() -> None:

@@ -7,8 +7,8 @@ import pytest
 from pytest_parpool.model.actions import Kill, Send
 from pytest_parpool.model.messages import Asked, Drain, Draining
 from pytest_parpool.model.notices import NotBorn, Overdue, StopRequested
-from pytest_parpool.policy.dispatcher import Limits
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.limits import Limits
 from tests.dispatching import CLEAN, GW0, LEFT, READY, SIGKILL, Bench, crash, finished, loss, respawn, run, started
 
 # --- Recycling --------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from pytest_parpool.model.messages import (
     Troubled,
 )
 from pytest_parpool.model.notices import InterruptRequested, Judged, NotBorn, StopRequested
-from pytest_parpool.policy.dispatcher import Limits
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.limits import Limits
 from tests.dispatching import (
     CLEAN,
     GW0,

@@ -6,7 +6,7 @@ from pytest_parpool.model.actions import Send, TakeBack
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import Asked, Drain, Run, Wait
 from pytest_parpool.model.notices import Stalled, StopRequested, TakenBack
-from pytest_parpool.policy.dispatcher import Limits
+from pytest_parpool.policy.limits import Limits
 from tests.dispatching import GW0, GW1, READY, Bench, finished, started
 
 

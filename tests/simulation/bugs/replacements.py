@@ -6,15 +6,20 @@ from pytest_parpool.model.actions import Action, AwaitExit, Interrupt, Spawn
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.messages import Event, Left
 from pytest_parpool.model.notices import NotBorn, Notice, Overdue
-from pytest_parpool.policy.dispatcher import Dispatcher, _Slot
+from pytest_parpool.policy.births import Births
+from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.worker_slot import WorkerSlot
+from pytest_parpool.policy.workers import Workers
+from tests.simulation.bugs.parts import dispatcher_with
 
 
-class LosesTheRecycledShare(Dispatcher):
+class LosesTheRecycledShare(Workers):
     """A worker that has had its share of items is not replaced."""
 
-    def _drain(self, slot: _Slot) -> list[Action]:
-        actions = super()._drain(slot)
+    def drain(self, slot: WorkerSlot) -> list[Action]:
+        """Do not note why it leaves."""
+        actions = super().drain(slot)
         slot.is_recycled = False
         return actions
 
@@ -22,20 +27,20 @@ class LosesTheRecycledShare(Dispatcher):
 class ReplacesBeforeTheEnd(Dispatcher):
     """A worker that is recycled is replaced when it says that it leaves, not when it is gone."""
 
-    def _hear(self, slot: _Slot, event: Event) -> list[Action]:
+    def _hear(self, slot: WorkerSlot, event: Event) -> list[Action]:
         actions = super()._hear(slot, event)
-        if isinstance(event, Left) and slot.is_recycled and not self._is_stopping:
+        if isinstance(event, Left) and slot.is_recycled and not self.is_stopping:
             actions.append(Spawn(slot.id, is_replacement=True))
         return actions
 
 
-class ReplacementIsBornOld(Dispatcher):
+class ReplacementIsBornOld(Workers):
     """What the last worker of a slot was given counts for the next one."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def lose(self, slot: WorkerSlot, exit_: Exit) -> list[Action]:
+        """Keep the count."""
         given = slot.given
-        slot.given = 0
-        actions = super()._lose(slot, exit_)
+        actions = super().lose(slot, exit_)
         slot.given = given
         return actions
 
@@ -58,38 +63,41 @@ class WaitsForTheUnborn(Dispatcher):
         return [] if isinstance(notice, NotBorn) else super().handle(notice)
 
 
-class DeathInTheDrainIsAnEnd(Dispatcher):
+class DeathInTheDrainIsAnEnd(Workers):
     """A worker that dies on its way out is not replaced, whatever is left for its slot."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def lose(self, slot: WorkerSlot, exit_: Exit) -> list[Action]:
+        """Take it for one that left."""
         if slot.state is WorkerState.DRAINING and slot.running is None:
             slot.state = WorkerState.LEFT
             slot.is_recycled = False
-        return super()._lose(slot, exit_)
+        return super().lose(slot, exit_)
 
 
-class CountsNoRestarts(Dispatcher):
+class CountsNoRestarts(Births):
     """Workers are replaced for ever."""
 
-    def _bear(self, slot: _Slot) -> Spawn:
+    def bear(self, slot: WorkerSlot) -> Spawn:
+        """Forget the dead one first."""
         slot.has_died = False
-        return super()._bear(slot)
+        return super().bear(slot)
 
 
-class InterruptsNobody(Dispatcher):
+class InterruptsNobody(Workers):
     """An interrupt is a stop, and does not reach what hangs."""
 
-    def _interrupt(self) -> list[Action]:
-        return [action for action in super()._interrupt() if not isinstance(action, (Interrupt, AwaitExit))]
+    def interrupt(self) -> list[Action]:
+        """Only stop."""
+        return [action for action in super().interrupt() if not isinstance(action, (Interrupt, AwaitExit))]
 
 
 BUGS: tuple[type[Dispatcher], ...] = (
-    LosesTheRecycledShare,
+    dispatcher_with(LosesTheRecycledShare),
     ReplacesBeforeTheEnd,
-    ReplacementIsBornOld,
+    dispatcher_with(ReplacementIsBornOld),
     ReplacementIsLate,
     WaitsForTheUnborn,
-    DeathInTheDrainIsAnEnd,
-    CountsNoRestarts,
-    InterruptsNobody,
+    dispatcher_with(DeathInTheDrainIsAnEnd),
+    dispatcher_with(CountsNoRestarts),
+    dispatcher_with(InterruptsNobody),
 )

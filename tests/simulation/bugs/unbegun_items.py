@@ -5,65 +5,69 @@ from __future__ import annotations
 from pytest_parpool.model.actions import Action
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import ItemIndex
-from pytest_parpool.policy.dispatcher import Dispatcher, _Slot
-from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.dispatcher import Dispatcher
+from pytest_parpool.policy.hands import Hands
+from pytest_parpool.policy.worker_slot import WorkerSlot
+from pytest_parpool.policy.workers import Workers
+from tests.simulation.bugs.parts import dispatcher_with
 
 
-class ForgetsHeldItems(Dispatcher):
+class ForgetsHeldItems(Hands):
     """What a dead worker held is nobody's."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def requeue(self, slot: WorkerSlot) -> None:
+        """Forget it."""
         slot.held.clear()
-        return super()._lose(slot, exit_)
 
 
-class BlamesHeldItem(Dispatcher):
+class BlamesHeldItem(Workers):
     """The item that was sent last is taken for the one that ran."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def lose(self, slot: WorkerSlot, exit_: Exit) -> list[Action]:
+        """Exchange the two first."""
         if slot.held and slot.running is not None:
             running, slot.running = slot.running, slot.held.pop()
             slot.held.appendleft(running)
-        return super()._lose(slot, exit_)
+        return super().lose(slot, exit_)
 
 
-class BlamesWhatWasNotBegun(Dispatcher):
+class BlamesWhatWasNotBegun(Workers):
     """An idle worker's death is put down to the item it was about to begin."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def lose(self, slot: WorkerSlot, exit_: Exit) -> list[Action]:
+        """Suppose that it began."""
         if slot.held and slot.running is None:
             slot.running = slot.held[0]
-        return super()._lose(slot, exit_)
+        return super().lose(slot, exit_)
 
 
-class RequeuesTheRunningItem(Dispatcher):
+class RequeuesTheRunningItem(Workers):
     """What killed a worker is given to the next one."""
 
-    def _lose(self, slot: _Slot, exit_: Exit) -> list[Action]:
+    def lose(self, slot: WorkerSlot, exit_: Exit) -> list[Action]:
+        """Take it for one that was held."""
         if slot.running is not None:
             slot.held.appendleft(slot.running)
-        return super()._lose(slot, exit_)
+        return super().lose(slot, exit_)
 
 
-class ForgetsWhatWasHeldAtTheStop(Dispatcher):
+class ForgetsWhatWasHeldAtTheStop(Hands):
     """Items that were sent and are not begun because of a stop are not among those that were not run."""
 
-    def _stop(self) -> list[Action]:
-        actions = super()._stop()
-        for slot in self._slots.values():
-            if slot.state is not WorkerState.DRAINING:
-                slot.held.clear()
-        return actions
-
-    def not_run(self) -> tuple[ItemIndex, ...]:
-        """Forget them here too."""
+    def not_begun(self) -> tuple[ItemIndex, ...]:
+        """Forget them."""
         return self._scheduler.remaining()
 
 
-BUGS: tuple[type[Dispatcher], ...] = (
-    ForgetsHeldItems,
-    BlamesHeldItem,
-    BlamesWhatWasNotBegun,
-    RequeuesTheRunningItem,
-    ForgetsWhatWasHeldAtTheStop,
+BUGS: tuple[type[Dispatcher], ...] = tuple(
+    map(
+        dispatcher_with,
+        (
+            ForgetsHeldItems,
+            BlamesHeldItem,
+            BlamesWhatWasNotBegun,
+            RequeuesTheRunningItem,
+            ForgetsWhatWasHeldAtTheStop,
+        ),
+    )
 )

@@ -1,0 +1,280 @@
+"""The running pool: a template, the workers that it forks, and the queue that their reports come through.
+
+It decides nothing: who is born, what a worker is sent, and when one is killed, is said by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.messages import Command, Event, Ready, Recalled
+from pytest_parpool.model.notices import Gone, Heard, TemplateGone
+from pytest_parpool.runtime.channel import Channel
+from pytest_parpool.runtime.ledger import Ledger
+from pytest_parpool.runtime.lifeline import Lifeline
+from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.outputs import LastOutput
+from pytest_parpool.runtime.report_queue import ReportQueue
+from pytest_parpool.runtime.sockets import stream_pair
+from pytest_parpool.runtime.template import Born, Ended, Template, Unborn
+from pytest_parpool.runtime.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext
+
+# How long a killed process may take to be reaped before we stop waiting; only a kernel in trouble needs it.
+_REAP_SECONDS = 10.0
+
+
+class RunningPool:
+    """A template, its workers and their report queue. A context manager: at its end every process is gone.
+
+    All methods are for one thread.
+
+    Args:
+        workers: The slots.
+        context: See ``WorkerPool``.
+        main: What each worker does; returns when it is done.
+
+    Raises:
+        OSError: If the system gives no process or no descriptors.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[WorkerId],
+        context: ForkContext | None,
+        main: Callable[[WorkerLink, WorkerId], None],
+    ) -> None:
+        self._processes: dict[WorkerId, WorkerProcess] = {}
+        self._lifeline = Lifeline()
+        self._ledger = Ledger(workers)
+        try:
+            self._template = Template(context, main, self._lifeline, self._ledger)
+        except BaseException:  # handed on
+            self._lifeline.close()
+            raise
+        # Only now: what the template has not inherited, no worker has to close.
+        self.queue = ReportQueue()
+        self.queue.watch(self._template, None)
+        self._pending_gone: list[Gone] = []
+        # Born, or being born, before anybody has asked for them.
+        self._ahead: set[WorkerId] = set()
+        self._last_outputs: dict[WorkerId, LastOutput] = {}
+
+    def __enter__(self) -> RunningPool:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- What the caller asks for --------------------------------------------------------------------------------
+
+    def spawn_ahead(self, workers: Iterable[WorkerId]) -> None:
+        """Have workers born that will be asked for soon, while the caller still gets ready.
+
+        Nothing is heard of them until ``spawn``; who is never asked for is killed at the end.
+        """
+        for worker in workers:
+            self._ahead.add(worker)
+            self._bear(worker)
+
+    def spawn(self, worker: WorkerId, first: Command) -> None:
+        """Have a worker born into a slot that has none, and send it its first command.
+
+        If that is not possible its end comes out of ``wait``, like that of any other.
+        """
+        if worker in self._ahead:
+            self._ahead.remove(worker)
+        else:
+            self._bear(worker)
+        self.send(worker, first)
+
+    def _bear(self, worker: WorkerId) -> None:
+        assert worker not in self._processes, worker
+        ours, theirs = stream_pair()
+        channel = Channel(ours)
+        self._processes[worker] = WorkerProcess(channel)
+        self._last_outputs.pop(worker, None)
+        self._ledger.page(worker).reset()
+        try:
+            self._template.spawn(worker, theirs)
+        except OSError as error:
+            self._end(worker, Exit(None, f"the template process is gone: {error}"))
+            return
+        self.queue.watch(channel, worker)
+
+    def send(self, worker: WorkerId, command: Command) -> None:
+        """Send a command; never blocks. To a worker that is gone, nothing is sent."""
+        process = self._processes.get(worker)
+        if process is not None:
+            process.channel.send([command])
+            self.queue.update(process.channel, worker)
+
+    def take_back(self, worker: WorkerId, begun: int) -> int | None:
+        """Take back what a worker was given and has not claimed.
+
+        Args:
+            worker: Its slot.
+            begun: How many of all items it was given it has begun, as far as is known.
+
+        Returns:
+            How many of all items it keeps; it is told, too. None if nothing was done: it is gone, or has not yet looked
+            at what was taken back the last time.
+        """
+        if worker not in self._processes:
+            return None
+        kept = self._ledger.page(worker).take_back(begun)
+        if kept is not None:
+            self.send(worker, Recalled(kept))
+        return kept
+
+    def kill(self, worker: WorkerId) -> None:
+        """Kill a worker and what it has started in its process group."""
+        process = self._processes.get(worker)
+        if process is not None:
+            process.kill()
+
+    def signal(self, worker: WorkerId, number: int) -> None:
+        """Send a signal to a worker and its process group, as a terminal would."""
+        process = self._processes.get(worker)
+        if process is not None:
+            process.signal(number)
+
+    def interrupt(self, worker: WorkerId) -> None:
+        """Have KeyboardInterrupt raised in a worker, as Ctrl-C in a terminal would, also in what it has started."""
+        self.signal(worker, signal.SIGINT)
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every worker's process group."""
+        for process in self._processes.values():
+            process.signal(number)
+
+    def pid(self, worker: WorkerId) -> int | None:
+        """Return a worker's process id, or None if it is not born or gone."""
+        process = self._processes.get(worker)
+        return process.pid if process is not None else None
+
+    @property
+    def template_pid(self) -> int:
+        """The template's process id."""
+        return self._template.pid
+
+    def last_output(self, worker: WorkerId) -> LastOutput:
+        """Return what the slot's last process had written and not sent when it ended."""
+        return self._last_outputs.get(worker, LastOutput())
+
+    # --- What happens --------------------------------------------------------------------------------------------
+
+    def wait(self, timeout_seconds: float | None) -> list[Heard | Gone | TemplateGone]:
+        """Wait until something happens, and return it; events of one worker in their order, its end behind them.
+
+        Returns an empty list after ``timeout_seconds``, when a watched wake-up descriptor was written to, or when all
+        that happened was the pool's own business.
+        """
+        if self._pending_gone:
+            timeout_seconds = 0.0
+        notices: list[Heard | Gone | TemplateGone] = []
+        ready = self.queue.select(timeout_seconds)
+        for source, worker in ready:
+            if isinstance(source, Channel):
+                assert worker is not None
+                source.send_pending()
+                notices += self._hear(worker, source.receive())
+                self.queue.update(source, worker)
+                notices += self._end_of_orphan(worker)
+        for source, worker in ready:
+            if isinstance(source, Template):
+                notices += self._hear_template()
+            elif isinstance(source, int) and worker is not None:
+                # Only without a template are pidfds watched: then nobody can say how the worker ended.
+                notices += self._end_all_read(worker, Exit(None))
+        notices += self._pending_gone
+        self._pending_gone = []
+        return notices
+
+    def _hear(self, worker: WorkerId, events: list[Event]) -> list[Heard | Gone | TemplateGone]:
+        process = self._processes[worker]
+        for event in events:
+            if isinstance(event, Ready):
+                process.open_outputs(event)  # It stands still until it is answered.
+        return [Heard(worker, event) for event in events]
+
+    def _hear_template(self) -> list[Heard | Gone | TemplateGone]:
+        notices: list[Heard | Gone | TemplateGone] = []
+        for word in self._template.receive():
+            process = self._processes.get(word.worker)
+            if process is None:
+                if isinstance(word, Born) and word.pidfd >= 0:
+                    os.close(word.pidfd)
+                continue
+            match word:
+                case Born(_, pid, pidfd):
+                    process.pid, process.pidfd = pid, pidfd
+                case Unborn(_, why):
+                    notices += self._end_all_read(word.worker, Exit(None, f"it could not be forked: {why}"))
+                case Ended(_, exit_):
+                    notices += self._end_all_read(word.worker, exit_)
+        if self._template.is_ended:
+            self.queue.forget(self._template)
+            notices.append(TemplateGone(self._template.wait_exit(_REAP_SECONDS)))
+            for worker, process in list(self._processes.items()):
+                if process.pidfd >= 0:
+                    self.queue.watch_fd(process.pidfd, worker)
+                elif process.pid is None:
+                    notices += self._end_all_read(worker, Exit(None))
+                else:
+                    notices += self._end_of_orphan(worker)
+        return notices
+
+    def _end_of_orphan(self, worker: WorkerId) -> list[Heard | Gone | TemplateGone]:
+        """Tell of the end of a worker whose channel has ended, where nothing better than that can be had.
+
+        That is without a template and without pidfds. While a child holds the other end the channel does not end, and
+        we wait for it.
+        """
+        process = self._processes.get(worker)
+        if process is None or process.pidfd >= 0 or not (self._template.is_ended and process.channel.is_ended):
+            return []
+        return self._end_all_read(worker, Exit(None))
+
+    def _end_all_read(self, worker: WorkerId, exit_: Exit) -> list[Heard | Gone | TemplateGone]:
+        """Read a dead worker's channel to its end, then tell of its end."""
+        if worker not in self._processes:
+            return []
+        notices = self._hear(worker, self._processes[worker].channel.receive_all())
+        self._end(worker, exit_)
+        notices += self._pending_gone
+        self._pending_gone = []
+        return notices
+
+    def _end(self, worker: WorkerId, exit_: Exit) -> None:
+        process = self._processes.pop(worker)
+        self.queue.forget(process.channel)
+        if process.pidfd >= 0:
+            self.queue.forget_fd(process.pidfd)
+        output = process.close()
+        if output is not None:
+            self._last_outputs[worker] = output
+        if worker in self._ahead:
+            self._ahead.remove(worker)  # Whoever asks for it gets another.
+        else:
+            self._pending_gone.append(Gone(worker, exit_))
+
+    def close(self) -> None:
+        """Kill what is alive, and wait for it to be gone. In a run that ended well there is nothing left to kill."""
+        self.signal_all(signal.SIGKILL)
+        self._template.close()
+        self._lifeline.close()
+        for worker, process in list(self._processes.items()):
+            process.wait_end(_REAP_SECONDS)
+            self._end(worker, Exit(None))
+        self.queue.close()

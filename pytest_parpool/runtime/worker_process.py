@@ -1,0 +1,71 @@
+"""One worker's process as the pool knows it: its channel, its id and its capture files. Somebody else waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+
+from pytest_parpool.model.messages import Ready
+from pytest_parpool.runtime.channel import Channel
+from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
+
+
+class WorkerProcess:
+    """One slot's process, from the request until its end was told. Owns the descriptors that lead to it.
+
+    Args:
+        channel: Our end. The process at the other one may not be born yet.
+
+    Attributes:
+        pid: Its process id, or None until it is born.
+        pidfd: Readable once it has ended, or -1.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.pid: int | None = None
+        self.pidfd = -1
+        self._outputs: OutputFiles | None = None
+
+    def open_outputs(self, ready: Ready) -> None:
+        """Open its capture files, while it stands still and they are there to be opened."""
+        self._outputs = OutputFiles(ready.pid, ready.output_fds)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group, as a terminal would; to nobody, while it is not born."""
+        if self.pid is None:
+            return
+        # Not reaped before we hear of it from the template, so the id is still its own, unless the template has died.
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:  # Born a moment ago, and not yet the leader of its group.
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process and what it has started in its group."""
+        self.signal(signal.SIGKILL)
+
+    def wait_end(self, timeout_seconds: float) -> None:
+        """Wait until it has ended, if there is a pidfd to see that by."""
+        if self.pidfd >= 0:
+            poll = select.poll()
+            poll.register(self.pidfd, select.POLLIN)
+            poll.poll(timeout_seconds * 1000)
+
+    def close(self) -> LastOutput | None:
+        """Close everything. The caller's selector must have forgotten it before.
+
+        Returns:
+            What it had written and not sent, or None if it never got so far as to say where.
+        """
+        self.channel.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        if self._outputs is None:
+            return None
+        output = self._outputs.read()
+        self._outputs.close()
+        return output
