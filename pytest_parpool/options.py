@@ -197,6 +197,9 @@ def _add_pool_options(add: _Add) -> None:
 def _add_own_ini_values(parser: pytest.Parser) -> None:
     """Add our own ini values."""
     parser.addini("parpool_gc_freeze", "Call gc.freeze() before workers are forked", type="bool", default=True)
+    parser.addini(
+        "parpool_leftovers", "A test that ends with a lock: 'error' or 'warn'", type="string", default="error"
+    )
     parser.addini("parpool_start_method", "Default of --start-method", type="string", default=None)
     parser.addini("parpool_maxtasksperchild", "Default of --maxtasksperchild", type="string", default=None)
     parser.addini("parpool_worker_initializer", "Called before those of --worker-initializer", type="linelist")

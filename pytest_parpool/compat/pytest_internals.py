@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import itertools
 import os
 import tempfile
 from collections.abc import Callable
@@ -218,3 +219,28 @@ def tear_down_all(session: pytest.Session, item: pytest.Item | None) -> None:
     has_capture = item is not None and hasattr(capture, "item_capture")
     with capture.item_capture("teardown", item) if has_capture else contextlib.nullcontext():
         session._setupstate.teardown_exact(None)
+
+
+def requesting_item(request: pytest.FixtureRequest) -> pytest.Item:
+    """Return the item for which a fixture is set up; ``request.node`` is the session for one of that scope."""
+    item: pytest.Item = request._pyfuncitem
+    return item
+
+
+def fixture_under_way(request: pytest.FixtureRequest) -> pytest.FixtureDef[Any] | None:
+    """Return the fixture whose function has asked for this one by ``getfixturevalue``, at whatever distance, if any.
+
+    One that has it as an argument is not set up before it has it.
+    """
+    chain: list[Any] = list(request._iter_chain())
+    for asked, asking in itertools.pairwise(chain):
+        if asked.fixturename not in asking._fixturedef.argnames:
+            fixturedef: pytest.FixtureDef[Any] = asking._fixturedef
+            return fixturedef
+    return None
+
+
+def current_phase() -> str:
+    """Return what is under way of a test: ``setup``, ``call`` or ``teardown``."""
+    _, _, phase = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")
+    return phase.rstrip(")") if phase else "setup"

@@ -35,6 +35,10 @@ class Origin(Record):
     test: str
     where: str
 
+    def is_of(self, test: str) -> bool:
+        """Whether this was under way, in whatever phase; ``test`` is a node id without one."""
+        return self.test == test or self.test.startswith(f"{test} (")
+
 
 # --- Locks (also those behind rlock, condition and value) ------------------------------------------------------------
 
@@ -87,6 +91,21 @@ class ReleaseSemaphore(Record):
     name: str
     permits: int
     count: int
+
+
+@record
+class ReturnPermits(Record):
+    """A test is over: take back what this process still has of its permits; some may be released by others since.
+
+    Answer: the user's lines that took them (tuple of str), the oldest first. None is no refusal.
+
+    Attributes:
+        test: Its node id, without a phase.
+    """
+
+    name: str
+    permits: int
+    test: str
 
 
 # --- Reader-writer locks ----------------------------------------------------------------------------------------------
@@ -392,6 +411,7 @@ Request: TypeAlias = (
     | LockLetGo
     | AcquireSemaphore
     | ReleaseSemaphore
+    | ReturnPermits
     | AcquireReadWrite
     | ReleaseReadWrite
     | SetEvent

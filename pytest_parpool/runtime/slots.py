@@ -47,13 +47,17 @@ _pack_length = _length.pack_into
 _unpack_length = _length.unpack_from
 _TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
 _UNLOCK = fcntl.LOCK_UN
+_DUPLICATE = fcntl.F_DUPFD_CLOEXEC
 
 
 class _System:
     """As in ``link``: the operating system's own functions, where a fake file system does not find them."""
 
-    lockf = staticmethod(fcntl.lockf)
+    close = staticmethod(os.close)
+    control = staticmethod(fcntl.fcntl)
     fstat = staticmethod(os.fstat)
+    lockf = staticmethod(fcntl.lockf)
+    set_inheritable = staticmethod(os.set_inheritable)
 
 
 class _Slots:
@@ -159,7 +163,11 @@ class BrokerSlots(_Slots):
 
 
 def make_memory(name: str, size_bytes: int) -> int:
-    """Return the descriptor of new memory, filled with zeros, that has no name in the file system."""
+    """Return the descriptor of new memory, filled with zeros, that has no name in the file system.
+
+    Raises:
+        OSError, OverflowError: If there can be no memory of this size.
+    """
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
     else:
@@ -167,7 +175,11 @@ def make_memory(name: str, size_bytes: int) -> int:
 
         fd, path = tempfile.mkstemp(prefix=f"{name}-")
         os.unlink(path)
-    os.ftruncate(fd, size_bytes)
+    try:
+        os.ftruncate(fd, size_bytes)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -177,11 +189,11 @@ def keep_fd(fd: int) -> int:
     Only before a lock was taken through it: the old number is closed.
     """
     try:
-        kept = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD)
+        kept = _System.control(fd, _DUPLICATE, _LOWEST_FD)
     except OSError:  # There may be a lower limit.
-        os.set_inheritable(fd, False)
+        _System.set_inheritable(fd, False)
         return fd
-    os.close(fd)
+    _System.close(fd)
     return kept
 
 

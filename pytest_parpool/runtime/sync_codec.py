@@ -2,7 +2,7 @@
 
 The first frame on a connection is a ``Hello``, answered by a ``Greeting``, or a ``Goodbye``, which has no answer. Then
 come requests, each with a number; an answer bears the number of its request. A request with the number
-``WITHOUT_ANSWER`` gets none, whatever comes of it.
+``WITHOUT_ANSWER`` gets none, whatever comes of it. ``Abandon`` travels like a request.
 
 As in ``codec``: ``marshal`` of plain values, which can run no code, bound at import.
 """
@@ -49,6 +49,21 @@ class Hello(Record):
 
 
 @record
+class Abandon(Record):
+    """Nobody looks at the answer of one request on another connection of this process, which stays open.
+
+    Answered (None) once nothing can come of it any more.
+
+    Attributes:
+        connection: The other connection.
+        number: The request's.
+    """
+
+    connection: ConnectionId
+    number: int
+
+
+@record
 class Goodbye(Record):
     """The run is over. Only its own process may say so."""
 
@@ -80,7 +95,7 @@ class Reply(Record):
 
 Opening: TypeAlias = Hello | Goodbye
 
-_REQUESTS: tuple[type[Any], ...] = get_args(Request)
+_REQUESTS: tuple[type[Any], ...] = (*get_args(Request), Abandon)
 _OPENINGS: tuple[type[Any], ...] = get_args(Opening)
 _STATUSES = tuple(Status)
 
@@ -96,7 +111,7 @@ _GET_VALUES = {kind: _values_getter(kind) for kind in (*_REQUESTS, *_OPENINGS)}
 _TAGS = {kind: tag for kinds in (_REQUESTS, _OPENINGS) for tag, kind in enumerate(kinds)}
 
 
-def encode_request(number: int, origin: Origin, request: Request) -> bytes:
+def encode_request(number: int, origin: Origin, request: Request | Abandon) -> bytes:
     """Return a request's frame.
 
     Raises:
@@ -108,7 +123,7 @@ def encode_request(number: int, origin: Origin, request: Request) -> bytes:
     )
 
 
-def decode_request(frame: bytes) -> tuple[int, Origin, Request]:
+def decode_request(frame: bytes) -> tuple[int, Origin, Request | Abandon]:
     """Return a request with its number and who asks.
 
     Raises:

@@ -44,6 +44,20 @@ class Barrier(Proxy):
         except BrokenObjectError as error:
             raise BrokenBarrierError(str(error)) from None
 
+    async def wait_async(self, timeout: float | None = None) -> int:
+        """Wait in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``wait``.
+
+        A task that is cancelled before the others have come does not count.
+        """
+        seconds = None if timeout is None else max(0.0, timeout)
+        try:
+            return int(await self._party.ask_async(WaitBarrier(self.name, self.parties, seconds)))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            raise BrokenBarrierError(str(error)) from None
+        except BrokenObjectError as error:
+            raise BrokenBarrierError(str(error)) from None
+
     def reset(self) -> None:
         """Break it for those who wait, and begin anew."""
         self._party.ask(ResetBarrier(self.name, self.parties))

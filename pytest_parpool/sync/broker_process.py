@@ -38,6 +38,7 @@ from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import (
     BREAKDOWN,
     WITHOUT_ANSWER,
+    Abandon,
     Goodbye,
     Greeting,
     Hello,
@@ -93,6 +94,7 @@ class BrokerProcess:
         # Requests that do not wait. They are looked at after everything that was sent before them, on whatever
         # connection: who heard that a lock was released has to find it free.
         self._postponed: list[Asked] = []
+        self._due: list[Asked] = []
         self._is_over = False
         self._poll = select.poll()
         self._reactions: dict[int, Callable[[int], None]] = {}
@@ -114,11 +116,11 @@ class BrokerProcess:
         while not self._is_over:
             patience_ms = 0 if self._postponed else self._patience_ms(next_look)
             # Those that come in now have a look of their own to wait for.
-            postponed, self._postponed = self._postponed, []
+            self._due, self._postponed = self._postponed, []
             for fd, events in self._poll.poll(patience_ms):
                 if reaction := self._reactions.get(fd):  # else it was closed by a reaction before
                     reaction(events)
-            for asked in postponed:
+            for asked in self._due:
                 self._handle(asked)
             now = time.monotonic()
             deadline = self._broker.next_deadline()
@@ -184,6 +186,9 @@ class BrokerProcess:
                 number, origin, request = decode_request(frame)
             except _MALFORMED as error:
                 raise PeerGoneError from error
+            if isinstance(request, Abandon):
+                self._withdraw(peer, number, request)
+                continue
             asked = Asked(peer.connection, number, origin, request)
             if getattr(request, "timeout", None) == 0:
                 self._postponed.append(asked)
@@ -229,14 +234,30 @@ class BrokerProcess:
         if peer := self._peers.get(connection):
             if self._party_of.get(connection) is not party:
                 return
-            try:
-                while frames := peer.receive():
-                    self._take_in(peer, frames)
-            except PeerGoneError:
-                pass  # It is closed, as it should be.
+            self._drain(peer)  # It is closed, as it should be.
             self._postponed = [asked for asked in self._postponed if asked.connection != connection]
             self._part(peer)
         self._handle(Abandoned(connection, number))
+
+    def _withdraw(self, peer: Peer, number: int, abandoned: Abandon) -> None:
+        """Forget, or undo, one request of an open connection; what was sent on it before is taken in first."""
+        key = abandoned.connection, abandoned.number
+        other = self._peers.get(abandoned.connection)
+        if other is None or self._party_of.get(other.connection) is self._party_of[peer.connection]:
+            if other is not None:
+                self._drain(other)
+            for waiting in (self._due, self._postponed):
+                waiting[:] = [asked for asked in waiting if (asked.connection, asked.number) != key]
+            self._handle(Abandoned(*key))
+        self._send(peer, encode_reply(number, Status.DONE, None))
+
+    def _drain(self, peer: Peer) -> None:
+        """Take in all that a connection has sent; if it is closed, that is seen, and dealt with, another time."""
+        try:
+            while frames := peer.receive():
+                self._take_in(peer, frames)
+        except PeerGoneError:
+            pass
 
     def _part(self, peer: Peer) -> None:
         """Forget a connection."""
@@ -287,12 +308,7 @@ class BrokerProcess:
     def _bury(self, party: _Party, how: str) -> None:
         """Take in what it still had sent, then have everybody know."""
         for connection in tuple(party.connections):
-            peer = self._peers[connection]
-            try:
-                while frames := peer.receive():
-                    self._take_in(peer, frames)
-            except PeerGoneError:
-                pass
+            self._drain(self._peers[connection])
         del self._parties[party.key]
         if party.watch_fd is not None:
             self._ignore(party.watch_fd)
@@ -328,8 +344,7 @@ class BrokerProcess:
                     self._send(peer, encode_reply(number, status, value))
             case AnswerWithMemory(connection, number, array, size_bytes):
                 if peer := self._peers.get(connection):
-                    reply = encode_reply(number, Status.DONE, array, has_memory=True)
-                    self._send(peer, reply, [self._array(array, size_bytes)])
+                    self._send_memory(peer, number, array, size_bytes)
             case Try(slot):
                 self._handle(self._try(slot))
             case Free(slot):
@@ -344,7 +359,11 @@ class BrokerProcess:
             self._slots.wipe(slot)
         return Tried(slot, is_taken, holder)
 
-    def _array(self, array: int, size_bytes: int) -> int:
+    def _send_memory(self, peer: Peer, number: int, array: int, size_bytes: int) -> None:
         if array not in self._arrays:
-            self._arrays[array] = make_memory(f"parpool-array-{array}", size_bytes)
-        return self._arrays[array]
+            try:
+                self._arrays[array] = make_memory(f"parpool-array-{array}", size_bytes)
+            except (OSError, OverflowError) as error:
+                self._send(peer, encode_reply(number, Status.UNFIT, f"no memory of {size_bytes} bytes: {error}"))
+                return
+        self._send(peer, encode_reply(number, Status.DONE, array, has_memory=True), [self._arrays[array]])

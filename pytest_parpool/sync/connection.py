@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import _socket
 import array
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_moves import ConnectionId
@@ -22,6 +22,7 @@ from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import (
     BREAKDOWN,
     WITHOUT_ANSWER,
+    Abandon,
     Greeting,
     Hello,
     Reply,
@@ -32,6 +33,9 @@ from pytest_parpool.runtime.sync_codec import (
 )
 from pytest_parpool.sync.service import Service
 from pytest_parpool.sync.system import System
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _READ_BYTES: Final = 16384
 _ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize)
@@ -73,7 +77,7 @@ class Connection:
         self.broker = greeting.broker
 
     @classmethod
-    def open(cls, service: Service, hello: Hello, *, may_start: bool) -> Connection:
+    def open(cls, service: Service, hello: Hello, *, may_start: bool) -> Self:
         """Connect, and wait for the greeting.
 
         Args:
@@ -136,11 +140,11 @@ class Connection:
             if (count := sum(sent)) < len(data):
                 self._sock.sendall(data[count:])
         except OSError as error:
-            if not _is_of_system_call(error):
+            if not is_of_system_call(error):
                 raise
             raise ConnectionLostError from error
 
-    def ask(self, origin: Origin, request: Request) -> Reply:
+    def ask(self, origin: Origin, request: Request | Abandon) -> Reply:
         """Send a request and wait for its answer. If this is left by any exception, the connection must be closed.
 
         Raises:
@@ -151,16 +155,13 @@ class Connection:
         data = encode_request(self._number + 1, origin, request)
         self._number = self.under_way = self._number + 1
         self._send(data)
-        reply = decode_reply(self._receive())
-        if reply.number == BREAKDOWN:
-            raise ProtocolError(f"the broker of shared objects broke down\n{reply.value}")
-        return reply
+        return decode_sound_reply(self._receive())
 
     def _send(self, payload: bytes) -> None:
         try:
             self._sock.sendall(frame(payload))
         except OSError as error:
-            if not _is_of_system_call(error):
+            if not is_of_system_call(error):
                 raise
             raise ConnectionLostError from error
 
@@ -169,7 +170,7 @@ class Connection:
             try:
                 data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, _FLAGS)
             except OSError as error:
-                if not _is_of_system_call(error):
+                if not is_of_system_call(error):
                     raise
                 raise ConnectionLostError from error
             if not data:
@@ -181,6 +182,18 @@ class Connection:
         return self._frames.pop(0)
 
 
-def _is_of_system_call(error: OSError) -> bool:
+def decode_sound_reply(data: bytes) -> Reply:
+    """Return an answer.
+
+    Raises:
+        ProtocolError: If the broker has come upon a bug.
+    """
+    reply = decode_reply(data)
+    if reply.number == BREAKDOWN:
+        raise ProtocolError(f"the broker of shared objects broke down\n{reply.value}")
+    return reply
+
+
+def is_of_system_call(error: OSError) -> bool:
     """Whether the call itself failed, in the frame that catches it, and not a signal handler inside of it."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None

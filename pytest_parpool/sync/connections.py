@@ -7,16 +7,15 @@ forgets them, which closes its copies, and has a name and a key of its own.
 
 from __future__ import annotations
 
-import itertools
 from _thread import RLock, _local
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_parpool.errors import ParpoolError
 from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import Origin, Request, Status
 from pytest_parpool.runtime.slots import PartySlots
-from pytest_parpool.runtime.sync_codec import Hello, Reply
+from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply
 from pytest_parpool.sync.caller import find_line
 from pytest_parpool.sync.connection import Connection, ConnectionLostError
 from pytest_parpool.sync.errors import (
@@ -29,11 +28,16 @@ from pytest_parpool.sync.errors import (
     UnfitError,
 )
 from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.lanes import lane_of, new_lane, running_task
 from pytest_parpool.sync.service import Service
 from pytest_parpool.sync.system import System
 
+if TYPE_CHECKING:
+    from pytest_parpool.sync.awaiting import LoopConnections
+
+_ConnectionT = TypeVar("_ConnectionT", bound=Connection)
+
 _KEY_BYTES: Final = 8
-_lanes = itertools.count(1)
 
 _ERRORS: Final[dict[Status, type[ParpoolError]]] = {
     Status.TIMED_OUT: LockTimeoutError,
@@ -77,24 +81,32 @@ class Connections:
         self._opening = RLock()
         self._local = _local()
         self._abandoned: list[tuple[ConnectionId, int]] = []
+        self._of_loops: LoopConnections | None = None
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child: nothing of the parent's is this process's."""
         self.name = f"process {System.getpid()}, started by {self.name}"
+        if self._of_loops is not None:
+            self._of_loops.close_copies()
         self._begin()
         self._forget_holds()
 
     def lane(self) -> int:
-        """Return the number of this thread. A thread's ``get_ident`` may be that of one that has ended with a lock."""
+        """Return the number of the task that runs in this thread, or of the thread if none does."""
+        if (task := running_task()) is not None:
+            return lane_of(task)
+        # A thread's ``get_ident`` may be that of one that has ended with a lock.
         try:
             lane: int = self._local.lane
         except AttributeError:
-            lane = self._local.lane = next(_lanes)
+            lane = self._local.lane = new_lane()
         return lane
 
     # --- Asking -------------------------------------------------------------------------------------------------------
 
-    def ask(self, request: Request, hold: Hold | None = None, where: str = "") -> Any:
+    def ask(
+        self, request: Request | Abandon, hold: Hold | None = None, where: str = "", fds: list[int] | None = None
+    ) -> Any:
         """Ask the broker, wait for the answer, and return its value. May take as long as the request's timeout.
 
         Args:
@@ -102,6 +114,7 @@ class Connections:
             hold: What this process holds once it is granted: entered in its table then, and surely not if this is left
                 by an exception, of a signal handler for example; what was granted is undone then.
             where: The user's line, if it is known.
+            fds: Where descriptors are put that come with the answer; the caller owns them.
 
         Raises:
             LockTimeoutError: If the time was over; likewise the other classes of ``sync.errors``.
@@ -115,6 +128,8 @@ class Connections:
             reply = connection.ask(origin, request)
             if hold is not None and reply.status is Status.DONE:
                 hold.enter()
+            if fds is not None:
+                fds += connection.take_fds()
             idle.append(connection)
         except ConnectionLostError:
             raise self._lost(connection) from None
@@ -125,7 +140,54 @@ class Connections:
                 self._abandon(connection)
                 self._give_up(idle, connection)
             raise
+        finally:
+            # A traceback would keep them for longer than the thread is there, and in a cycle.
+            del idle, connection
         return self._value(reply)
+
+    async def ask_async(self, request: Request, hold: Hold | None = None, where: str = "") -> Any:
+        """Ask as ``ask`` does, but let the loop's other tasks go on until the answer is there.
+
+        A task speaks with the broker in two ways, its loop's and its thread's. So that nothing overtakes anything,
+        whatever it says on one of them is answered before it goes on: also that it abandons what it was cancelled in.
+
+        Raises:
+            RuntimeError: If there is no running event loop of ``asyncio``.
+        """
+        from pytest_parpool.sync.awaiting import LoopConnection, LoopConnections
+
+        origin = Origin(self.lane(), self.test, where or find_line())
+        if System.getpid() != self.pid:
+            self.begin_anew()
+        if self._of_loops is None:
+            self._of_loops = LoopConnections(lambda: self._open_as(LoopConnection), self._withdraw)
+        connection: LoopConnection | None = None
+        number = 0
+        try:
+            connection = self._of_loops.of_running_loop()
+            number = connection.next_number()
+            reply = await connection.send(number, origin, request, hold)
+        except BaseException as error:
+            if hold is not None:
+                hold.leave()
+            if connection is not None:
+                connection.forget(number)
+                self._withdraw(Abandon(connection.connection, number))
+            if isinstance(error, ConnectionLostError):
+                raise self._lost(connection) from None
+            raise
+        return self._value(reply)
+
+    def end_closed_loops(self) -> None:
+        """Give up what tasks of loops that are closed still waited for."""
+        if self._of_loops is not None:
+            self._of_loops.end_closed_loops()
+
+    def _withdraw(self, abandon: Abandon) -> None:
+        try:
+            self.ask(abandon)
+        except ParpoolError:  # Then there is nobody to be told.
+            pass
 
     def tell(self, request: Request, sent: list[int] | None = None) -> None:
         """Tell the broker something to which no answer is needed.
@@ -187,6 +249,9 @@ class Connections:
         return self._open()
 
     def _open(self) -> Connection:
+        return self._open_as(Connection)
+
+    def _open_as(self, kind: type[_ConnectionT]) -> _ConnectionT:
         if self._is_lost:
             raise ConnectionLostError
         with self._opening:
@@ -194,7 +259,7 @@ class Connections:
             abandoned = tuple(self._abandoned)
             hello = Hello(self.service.token, self.name, self._key, self.pid, wants_slots, abandoned)
             # A second broker would know nothing of what the first one kept.
-            connection = Connection.open(self.service, hello, may_start=not self._broker)
+            connection = kind.open(self.service, hello, may_start=not self._broker)
             if self._broker not in {"", connection.broker}:
                 connection.close()
                 raise ConnectionLostError

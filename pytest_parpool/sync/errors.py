@@ -30,6 +30,10 @@ class BrokenObjectError(ParpoolError, RuntimeError):
     """A queue or condition that waits for somebody who died."""
 
 
+class BrokenConditionError(BrokenObjectError):
+    """Somebody died with a condition's lock, perhaps about to notify those who wait. The text says who."""
+
+
 class BrokenBarrierError(ParpoolError, threading.BrokenBarrierError):
     """A barrier at which somebody gave up, or died. The text says who."""
 
@@ -40,6 +44,10 @@ class MismatchError(ParpoolError, ValueError):
 
 class UnfitError(ParpoolError, TypeError):
     """The value cannot do that."""
+
+
+class NumpyMissingError(ParpoolError, ImportError):
+    """An array was asked for what only numpy can do, and it is not installed."""
 
 
 class UnpicklableError(ParpoolError, TypeError):

@@ -35,3 +35,13 @@ class Event(Proxy):
             self._party.remember_timeout(error, seconds)
             return False
         return True
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """Wait in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``wait``."""
+        seconds = None if timeout is None else max(0.0, timeout)
+        try:
+            await self._party.ask_async(WaitEvent(self.name, seconds))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            return False
+        return True

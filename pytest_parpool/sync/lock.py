@@ -49,6 +49,18 @@ class Lock(Proxy):
             self._party.remember_timeout(error, seconds)
             return False
 
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        """Take it in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``acquire``.
+
+        If the task is cancelled, the lock was not taken.
+        """
+        seconds = wait_seconds(timeout, is_blocking=True)
+        try:
+            return await self._party.locks.acquire_async(self._lock_name, self._shown, seconds)
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            return False
+
     def release(self) -> None:
         """Let it go. Any thread of the process that took it may do this.
 
@@ -69,11 +81,17 @@ class Lock(Proxy):
         return False
 
     def within(self, seconds: float) -> Within:
-        """Return a context manager that takes it within so many seconds, or raises ``LockTimeoutError``."""
+        """Return what ``with``, or ``async with``, takes within so many seconds, or raises ``LockTimeoutError``."""
         return Within(self, seconds)
 
     def _acquire_within(self, seconds: float) -> None:
         self._party.locks.acquire(self._lock_name, self._shown, seconds)
+
+    async def _acquire_within_async(self, seconds: float) -> None:
+        await self._party.locks.acquire_async(self._lock_name, self._shown, seconds)
+
+    async def _release_async(self) -> None:
+        await self._party.locks.release_async(self._lock_name)
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -82,6 +100,14 @@ class Lock(Proxy):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+    async def __aenter__(self) -> bool:
+        return await self.acquire_async()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._release_async()
 
 
 class Within:
@@ -104,3 +130,12 @@ class Within:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._lock.release()
+
+    async def __aenter__(self) -> Lock:
+        await self._lock._acquire_within_async(self._seconds)  # noqa: SLF001  -- its other half
+        return self._lock
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._lock._release_async()  # noqa: SLF001  -- its other half

@@ -19,6 +19,7 @@ from pytest_parpool.sync.caller import find_line, warn_at_line
 from pytest_parpool.sync.connections import Connections
 from pytest_parpool.sync.errors import AbandonedLockWarning
 from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.lanes import running_task
 from pytest_parpool.sync.system import System
 
 _FOR_EVER: Final = -1
@@ -47,16 +48,17 @@ class Locks:
         self.taken.clear()
         self.managed.clear()
 
-    def acquire(self, name: str, shown: str, timeout: float | None) -> bool:
+    def acquire(self, name: str, shown: str, timeout: float | None, *, asks: bool = True) -> bool:
         """Take a lock. If this is left by any exception, a signal handler's for example, it was not taken.
 
         Args:
             name: The lock's name, among all kinds of locks.
             shown: What it is, for messages.
             timeout: Seconds; None to wait as long as it takes, 0 for not at all.
+            asks: Whether to ask the broker for it if it cannot be taken alone.
 
         Returns:
-            True: so that the caller can return that with no line between.
+            True, so that the caller can return that with no line between; False if it would have to ask and must not.
 
         Raises:
             LockTimeoutError: If it was not free in time.
@@ -87,6 +89,8 @@ class Locks:
             except BaseException:
                 self._give_back(slots, slot, name, hold)
                 raise
+        if not asks:
+            return False
         hold = Hold(self.managed, name, shown, lane, test, where)
         try:
             text = connections.ask(AcquireLock(name, timeout), hold, where)
@@ -95,6 +99,34 @@ class Locks:
             if self.managed.get(name) is hold:  # It was granted; else ``ask`` has undone it.
                 self.release(name)
             raise
+
+    async def acquire_async(self, name: str, shown: str, timeout: float | None) -> bool:
+        """Take a lock, and let the loop's other tasks go on while it waits; otherwise as ``acquire``."""
+        connections = self._connections
+        if name not in self._slot_of:
+            self._enter_slot(name, await connections.ask_async(OpenLock(name)))
+        if self.acquire(name, shown, timeout, asks=False):
+            return True
+        lane, where = connections.lane(), find_line()
+        hold = Hold(self.managed, name, shown, lane, connections.test, where)
+        try:
+            text = await connections.ask_async(AcquireLock(name, timeout), hold, where)
+            return not text or warn_of_dead(text)
+        except BaseException:
+            if self.managed.get(name) is hold:  # It was granted; else ``ask_async`` has undone it.
+                self.release(name)
+            raise
+
+    async def release_async(self, name: str) -> None:
+        """Let a lock go; if the task is cancelled meanwhile, it is done nevertheless.
+
+        Raises:
+            NotHeldError: If nobody holds it.
+        """
+        if self._slot_of.get(name, -1) not in self.taken and self.managed.pop(name, None) is not None:
+            await self._connections.ask_async(ReleaseLock(name))
+        else:
+            self.release(name)
 
     def release(self, name: str) -> None:
         """Let a lock go. Any thread may do it, and also another process if the broker has given the lock.
@@ -123,6 +155,9 @@ class Locks:
                     raise
         elif name in self.managed:
             self._hand_back(name)
+            if running_task() is not None:
+                # What a task says next may go another way, and must not overtake this: see ``ask_async``.
+                connections.ask(OpenLock(name))
         else:
             connections.ask(ReleaseLock(name))
 
@@ -140,7 +175,9 @@ class Locks:
 
     def _open(self, name: str) -> int:
         """Return the lock's slot, the same in all processes, or -1 if it has none."""
-        slot: int = self._connections.ask(OpenLock(name))
+        return self._enter_slot(name, self._connections.ask(OpenLock(name)))
+
+    def _enter_slot(self, name: str, slot: int) -> int:
         if slot >= 0:
             self._name_of[slot] = name
         self._slot_of[name] = slot

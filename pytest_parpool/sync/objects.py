@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from pytest_parpool.model.sync_requests import AwaitChange
+from pytest_parpool.sync.array import Array
 from pytest_parpool.sync.barrier import Barrier
+from pytest_parpool.sync.condition import Condition
+from pytest_parpool.sync.dictionary import Dict
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.event import Event
 from pytest_parpool.sync.lock import Lock
@@ -14,6 +17,7 @@ from pytest_parpool.sync.once import run_once
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.queue import Queue
 from pytest_parpool.sync.rlock import RLock
+from pytest_parpool.sync.rwlock import RWLock
 from pytest_parpool.sync.semaphore import Semaphore
 from pytest_parpool.sync.system import System
 from pytest_parpool.sync.value import Counter, Value
@@ -48,6 +52,14 @@ class SharedObjects:
         """Return a semaphore with ``k`` permits."""
         return Semaphore(self.party, _check_name(name), _check_count("k", k))
 
+    def rwlock(self, name: str) -> RWLock:
+        """Return a lock that many may hold for reading, or one for writing."""
+        return RWLock(self.party, _check_name(name))
+
+    def condition(self, name: str) -> Condition:
+        """Return a condition, with a lock of its own."""
+        return Condition(self.party, _check_name(name))
+
     def event(self, name: str) -> Event:
         """Return an event."""
         return Event(self.party, _check_name(name))
@@ -71,6 +83,26 @@ class SharedObjects:
     def queue(self, name: str, maxsize: int = 0) -> Queue:
         """Return a queue that holds so much; 0 for any number."""
         return Queue(self.party, _check_name(name), maxsize)
+
+    def dict(self, name: str) -> Dict:
+        """Return a dictionary, empty at first."""
+        return Dict(self.party, _check_name(name))
+
+    def array(self, name: str, dtype: Any, shape: int | tuple[int, ...]) -> Array:
+        """Return an array in shared memory, all zeros at first.
+
+        Args:
+            name: Its name.
+            dtype: One of the typecodes ``b B h H i I l L q Q f d ?``, or anything that ``numpy.dtype`` accepts.
+            shape: Its length, or a tuple of lengths.
+
+        Raises:
+            MismatchError: If it was opened with another type or shape before; a ValueError.
+            NumpyMissingError: If the type is numpy's, and numpy is not installed; an ImportError.
+        """
+        array = Array(self.party, _check_name(name), dtype, shape)
+        array.open()
+        return array
 
     def once(self, name: str, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
         """Return what ``fn`` returns, called by whoever comes first, for all who give this name; see ``run_once``."""

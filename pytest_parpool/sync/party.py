@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_parpool.model.sync_requests import ReleaseSemaphore, Request
+from pytest_parpool.model.sync_requests import ReleaseReadWrite, Request, ReturnPermits
 from pytest_parpool.sync.connections import Connections
 from pytest_parpool.sync.errors import LockTimeoutError, NotHeldError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.locking import Locks
 from pytest_parpool.sync.service import Service
+
+if TYPE_CHECKING:
+    from pytest_parpool.sync.array import ArrayMemory
 
 _MOST_TEXTS: Final = 20
 
@@ -27,6 +30,8 @@ class Party:
         service: As given.
         locks: The locks that it holds.
         permits: The permits of semaphores that it holds, by name, number of permits and a serial number.
+        read_writes: The reader-writer locks that it holds, by name, whether for writing, and a serial number.
+        arrays: The memory of the arrays that were opened here, by name. Forked children inherit it.
         timed_out_waits: What was said when somebody waited in vain: the last few.
     """
 
@@ -35,6 +40,8 @@ class Party:
         self.connections = Connections(service, name, self._forget_holds)
         self.locks = Locks(self.connections)
         self.permits: dict[tuple[str, int, int], Hold] = {}
+        self.read_writes: dict[tuple[str, bool, int], Hold] = {}
+        self.arrays: dict[str, ArrayMemory] = {}
         self.timed_out_waits: deque[str] = deque(maxlen=_MOST_TEXTS)
 
     @property
@@ -54,6 +61,10 @@ class Party:
         """Ask the broker; see ``Connections.ask``."""
         return self.connections.ask(request, hold)
 
+    async def ask_async(self, request: Request) -> Any:
+        """Ask the broker in a task; see ``Connections.ask_async``."""
+        return await self.connections.ask_async(request)
+
     def remember_timeout(self, error: LockTimeoutError, timeout: float | None) -> None:
         """Keep what was said, unless nobody waited."""
         if timeout != 0:
@@ -62,7 +73,8 @@ class Party:
     @property
     def held(self) -> tuple[Hold, ...]:
         """What this process holds now."""
-        return (*self.locks.taken.values(), *self.locks.managed.values(), *self.permits.values())
+        tables = (self.locks.taken, self.locks.managed, self.permits, self.read_writes)
+        return tuple([hold for table in tables for hold in tuple(table.values())])
 
     def release_leftovers(self, test: str) -> list[str]:
         """Release what a test has taken and not released, the last first.
@@ -73,7 +85,10 @@ class Party:
         Returns:
             What that was, each as "lock 'db', taken at tests/test_a.py:12".
         """
+        self.connections.end_closed_loops()
         released = []
+        for name, permits in {hold.key[:2]: None for hold in self.permits.values() if hold.is_of(test)}:
+            released += self._return_permits(name, permits, test)
         for hold in reversed([hold for hold in self.held if hold.is_of(test)]):
             try:
                 self._release(hold)
@@ -84,12 +99,20 @@ class Party:
         return released
 
     def _release(self, hold: Hold) -> None:
-        if hold.table is self.permits:
+        if hold.table is self.read_writes:
+            name, is_write, _ = hold.key
+            self.ask(ReleaseReadWrite(name, is_write))
             hold.leave()
-            name, permits, _ = hold.key
-            self.ask(ReleaseSemaphore(name, permits, 1))
         else:
             self.locks.release_hold(hold)
+
+    def _return_permits(self, name: str, permits: int, test: str) -> list[str]:
+        """Return a semaphore's permits that nobody has released for us; permits are all alike, so the broker knows."""
+        holds = [hold for hold in self.permits.values() if hold.key[:2] == (name, permits) and hold.is_of(test)]
+        lines = self.ask(ReturnPermits(name, permits, test))
+        for hold in holds:
+            hold.leave()
+        return [f"{holds[0].shown}, taken at {line}" for line in reversed(lines)]
 
     def begin_anew(self) -> None:
         """Begin anew in a forked child, under another name."""
@@ -99,24 +122,28 @@ class Party:
         """What the parent holds is the parent's."""
         self.locks.forget_holds()
         self.permits.clear()
+        self.read_writes.clear()
         self.timed_out_waits.clear()
 
 
 _parties: dict[str, Party] = {}
 
 
-def join(token: str, owner_pid: int, name: str) -> Party:
+def join(token: str, owner_pid: int, name: str, test: str = "") -> Party:
     """Return this process's party in a run.
 
     Args:
         token: The run's.
         owner_pid: The run's own process.
         name: What this process is called, if it was not a party already.
+        test: What is under way, likewise.
     """
     party = _parties.get(token)
     if party is None:
+        party = Party(Service(token, owner_pid), name)
+        party.set_test(test)
         # If two threads come at once, both get what the first has entered.
-        party = _parties.setdefault(token, Party(Service(token, owner_pid), name))
+        party = _parties.setdefault(token, party)
     return party
 
 

@@ -35,8 +35,9 @@ class Proxy:
         return (self.name,)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        service = self._party.service
-        return _restore, (type(self), service.token, service.owner_pid, self._party.name, self._arguments())
+        party = self._party
+        run = party.service.token, party.service.owner_pid
+        return _restore, (type(self), run, (party.name, party.connections.test), self._arguments())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -50,6 +51,7 @@ class Proxy:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def _restore(kind: type[Proxy], token: str, owner_pid: int, starter: str, arguments: tuple[Any, ...]) -> Proxy:
-    """Make a proxy again, in this process or in one that it was sent to."""
-    return kind(join(token, owner_pid, f"process {os.getpid()}, started by {starter}"), *arguments)
+def _restore(kind: type[Proxy], run: tuple[str, int], starter: tuple[str, str], arguments: tuple[Any, ...]) -> Proxy:
+    """Make a proxy again, in this process or in one that it was sent to, which is then at work for the same test."""
+    name, test = starter
+    return kind(join(*run, f"process {os.getpid()}, started by {name}", test), *arguments)

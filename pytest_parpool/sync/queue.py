@@ -114,6 +114,41 @@ class Queue(Proxy):
             self._party.remember_timeout(error, seconds)
             raise
 
+    async def put_async(self, item: object, timeout: float | None = None) -> None:
+        """Put something in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``put``.
+
+        A task that is cancelled while it is full has put nothing.
+        """
+        seconds = _queue_seconds(timeout, is_blocking=True)
+        payload = pack(item, self.shown)
+        try:
+            await self._party.ask_async(PutOnQueue(self.name, self.maxsize, payload, seconds))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            raise queue.Full(*error.args) from None
+
+    async def get_async(self, timeout: float | None = None) -> Any:
+        """Get something in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``get``.
+
+        If the task is cancelled, nothing was taken out.
+        """
+        seconds = _queue_seconds(timeout, is_blocking=True)
+        try:
+            payload = await self._party.ask_async(GetFromQueue(self.name, self.maxsize, seconds))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            raise queue.Empty(*error.args) from None
+        return unpack(payload)
+
+    async def join_async(self, timeout: float | None = None) -> None:
+        """Wait in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``join``."""
+        seconds = None if timeout is None else max(0.0, timeout)
+        try:
+            await self._party.ask_async(JoinQueue(self.name, self.maxsize, seconds))
+        except LockTimeoutError as error:
+            self._party.remember_timeout(error, seconds)
+            raise
+
     def _read(self) -> tuple[int, int]:
         size, unfinished = self._party.ask(ReadQueue(self.name, self.maxsize))
         return size, unfinished

@@ -44,19 +44,43 @@ class Semaphore(Proxy):
         """
         party = self._party
         seconds = wait_seconds(timeout, is_blocking=block and blocking)
-        key = (self.name, self.permits, next(_serial_numbers))
-        where = find_line()
-        hold = Hold(party.permits, key, self.shown, party.connections.lane(), party.connections.test, where)
+        hold = self._new_hold()
         try:
-            text = party.connections.ask(AcquireSemaphore(self.name, self.permits, seconds), hold, where)
+            text = party.connections.ask(AcquireSemaphore(self.name, self.permits, seconds), hold, hold.where)
             return not text or warn_of_dead(text)
         except LockTimeoutError as error:
             party.remember_timeout(error, seconds)
             return False
         except BaseException:
-            if key in party.permits:  # It was granted; else ``ask`` has undone it.
+            if hold.key in party.permits:  # It was granted; else ``ask`` has undone it.
                 self.release()
             raise
+
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        """Take a permit in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``acquire``.
+
+        If the task is cancelled, none was taken.
+        """
+        party = self._party
+        seconds = wait_seconds(timeout, is_blocking=True)
+        hold = self._new_hold()
+        try:
+            text = await party.connections.ask_async(
+                AcquireSemaphore(self.name, self.permits, seconds), hold, hold.where
+            )
+            return not text or warn_of_dead(text)
+        except LockTimeoutError as error:
+            party.remember_timeout(error, seconds)
+            return False
+        except BaseException:
+            if hold.key in party.permits:  # As in ``acquire``.
+                self.release()
+            raise
+
+    def _new_hold(self) -> Hold:
+        connections = self._party.connections
+        key = (self.name, self.permits, next(_serial_numbers))
+        return Hold(self._party.permits, key, self.shown, connections.lane(), connections.test, find_line())
 
     def release(self, n: int = 1) -> None:
         """Give permits back; as in ``threading``, also more than were ever taken.
@@ -67,10 +91,13 @@ class Semaphore(Proxy):
         if n < 1:
             raise ValueError("n must be one or more")
         party = self._party
-        mine = [key for key in tuple(party.permits) if key[:2] == (self.name, self.permits)]
+        mine = self._held_keys()
         party.ask(ReleaseSemaphore(self.name, self.permits, n))
         for key in mine[-n:]:
             party.permits.pop(key, None)
+
+    def _held_keys(self) -> list[tuple[str, int, int]]:
+        return [key for key in tuple(self._party.permits) if key[:2] == (self.name, self.permits)]
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -79,3 +106,14 @@ class Semaphore(Proxy):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+    async def __aenter__(self) -> bool:
+        return await self.acquire_async()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Also if the task is cancelled meanwhile: it was said by then.
+        for key in self._held_keys()[-1:]:
+            self._party.permits.pop(key, None)
+        await self._party.connections.ask_async(ReleaseSemaphore(self.name, self.permits, 1))

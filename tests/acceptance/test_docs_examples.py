@@ -56,6 +56,8 @@ def test_no_example_is_left_out() -> None:
     assert {(block.page, block.language) for block in blocks() if block.language in {"python", "ini"}} == {
         ("tutorial", "python"),
         ("how-to/choose-a-dist-mode", "python"),
+        ("how-to/coordinate-tests", "python"),
+        ("how-to/coordinate-tests", "ini"),
         ("how-to/initialise-workers", "python"),
         ("how-to/initialise-workers", "ini"),
         ("how-to/recycle-workers", "ini"),
@@ -122,7 +124,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 
 def test_tutorial(pytester: pytest.Pytester) -> None:
     """Its suite passes but for one test, each worker has a directory, and a crash costs one test."""
-    suite, crash = python_of("tutorial")
+    suite, crash, _ = python_of("tutorial")
     assert "time.sleep(0.5)" in suite
     # Nothing depends on how long they wait.
     pytester.makepyfile(test_wait=suite.replace("time.sleep(0.5)", "time.sleep(0.01)"))
@@ -140,6 +142,74 @@ def test_tutorial(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-n", "4")
     result.assert_outcomes(passed=8, failed=2)
     result.stdout.re_match_lines([r"worker 'gw\d' crashed while running 'test_wait.py::test_crash' \(exit code 3\)"])
+
+
+def test_turns_of_the_tutorial(pytester: pytest.Pytester) -> None:
+    """The ledger has every deposit; who only acquires is told so, and nobody hangs."""
+    _, _, turns = python_of("tutorial")
+    pytester.makepyfile(test_turns=turns)
+    run(pytester, "-n", "4").assert_outcomes(passed=8)
+    assert (pytester.path / "ledger.txt").read_text(encoding="utf-8") == "36"
+    lock = 'parpool.lock("ledger")'
+    pytester.makepyfile(test_turns=turns.replace(f"with {lock}:", f"if {lock}.acquire():"))
+    result = run(pytester, "-n", "4")
+    result.assert_outcomes(passed=8, errors=8)
+    assert "test ended while holding: lock 'ledger', taken at test_turns.py:10" in result.stdout.str()
+
+
+def test_coordinating(pytester: pytest.Pytester) -> None:
+    """Each of the page's tests passes beside the others, with what it calls."""
+    examples = python_of("how-to/coordinate-tests")
+    pytester.makepyfile(
+        test_them=f"""
+import pathlib
+import threading
+
+PLACE = pathlib.Path(__file__).parent
+
+def alone(what):
+    (PLACE / what).mkdir()
+    (PLACE / what).rmdir()
+
+def rebuild_index():
+    alone("index")
+
+def open_index():
+    alone("index")
+
+def render():
+    pass
+
+def create_template():
+    (PLACE / "template").mkdir()
+    return "template"
+
+class Node:
+    def __init__(self, number):
+        self.number = number
+
+    def vote(self):
+        return 2
+
+{chr(10).join(examples)}
+
+def test_index(index):
+    pass
+
+@pytest.mark.parametrize("number", range(4))
+def test_template(template_database, number):
+    assert template_database == "template"
+
+def test_port(port, parpool):
+    assert port == 20000
+    assert parpool.counter("port").get() == 1
+"""
+    )
+    # First those that have to be there at the same time: each of three workers gets one.
+    run(pytester, "-n", "3", "-k", "election").assert_outcomes(passed=3, deselected=9)
+    for mode in ("0", "3"):
+        run(pytester, "-n", mode, "-k", "not election").assert_outcomes(passed=9, deselected=3)
+        (pytester.path / "template").rmdir()
 
 
 def test_groups(pytester: pytest.Pytester) -> None:

@@ -380,6 +380,7 @@ BAD_INI_VALUES = [
     ("parpool_maxtasksperchild", "none", "ini option parpool_maxtasksperchild: 'none'", "whole number >= 1"),
     ("parpool_shutdown_timeout", "-1", "ini option parpool_shutdown_timeout: '-1'", "seconds > 0"),
     ("parpool_worker_initializer", "x", "ini option parpool_worker_initializer: 'x'", "pkg.mod:function"),
+    ("parpool_leftovers", "ignore", "ini option parpool_leftovers: 'ignore'", "one of error, warn"),
 ]
 
 

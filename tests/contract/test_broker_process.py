@@ -7,15 +7,12 @@ import multiprocessing
 import os
 import pickle
 import queue
-import select
 import signal
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +21,6 @@ from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import IsEventSet, Origin, Request, SetEvent
 from pytest_parpool.runtime.framing import FrameReader, frame
-from pytest_parpool.runtime.slots import PartySlots
 from pytest_parpool.runtime.sync_codec import Hello, Reply, encode_opening, encode_request
 from pytest_parpool.sync import broker_process
 from pytest_parpool.sync.connection import Connection
@@ -42,105 +38,13 @@ from pytest_parpool.sync.lock import Lock
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party, join
 from pytest_parpool.sync.service import Service
+from tests.sharing import DEADLINE_SECONDS, Child, Interrupter, brokers, is_marked, is_marked_slot, until
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
-DEADLINE_SECONDS = 60.0
 NAME = "db"
 KILLED = -signal.SIGKILL
-
-
-@pytest.fixture
-def token() -> str:
-    """A run's token."""
-    return os.urandom(8).hex()
-
-
-@pytest.fixture
-def party(token: str) -> Iterator[Party]:
-    """This process in a run of its own; the broker is started when it is needed, and ends afterwards."""
-    party = join(token, os.getpid(), "gw0")
-    yield party
-    party.service.say_goodbye()
-    until(lambda: brokers(token) == [], "the broker did not end")
-
-
-@pytest.fixture
-def objects(party: Party) -> SharedObjects:
-    """The shared objects of that run."""
-    return SharedObjects(party)
-
-
-def until(is_so: Callable[[], object], complaint: str) -> None:
-    """Wait until something is true, with a deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.001)
-
-
-def brokers(token: str) -> list[int]:
-    """Return the process ids of a run's brokers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().endswith(token.encode() + b"\0"):
-                found.append(int(path.parent.name))
-        except (FileNotFoundError, ProcessLookupError):  # noqa: PERF203  -- it has ended meanwhile
-            continue
-    return found
-
-
-class Child:
-    """A forked child that runs one function; waits for nothing for longer than the deadline."""
-
-    def __init__(self, function: Callable[[], object]) -> None:
-        self._result_fd, write_fd = os.pipe()
-        self._data = b""
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                signal.alarm(int(DEADLINE_SECONDS))  # whatever comes, it does not outlive the test for long
-                try:
-                    outcome: tuple[bool, object] = (True, function())
-                except BaseException as error:  # noqa: BLE001  -- handed over to the parent
-                    outcome = (False, error)
-                os.write(write_fd, pickle.dumps(outcome))
-            finally:
-                os._exit(0)
-        os.close(write_fd)
-
-    def kill(self) -> None:
-        """End it, and wait for that."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self._result_fd)
-
-    def result(self) -> Any:
-        """Return what the function returned, or raise what it raised."""
-        poll = select.poll()
-        poll.register(self._result_fd, select.POLLIN)
-        data = b""
-        while True:
-            assert poll.poll(DEADLINE_SECONDS * 1000), "the child did not end"
-            chunk = os.read(self._result_fd, 65536)
-            if not chunk:
-                break
-            data += chunk
-        os.close(self._result_fd)
-        os.waitpid(self.pid, 0)
-        is_good, value = pickle.loads(data)
-        if not is_good:
-            raise value
-        return value
-
-
-def is_marked(lock: Lock) -> bool:
-    """Whether somebody waits for a lock at the broker, or has it from there."""
-    slots = lock._party.connections.slots
-    assert slots is not None
-    return is_marked_slot(slots, lock._party.locks._slot_of[lock.name])
 
 
 def is_free_for_others(lock: Lock) -> bool:
@@ -151,11 +55,6 @@ def is_free_for_others(lock: Lock) -> bool:
             return True
 
     return bool(Child(take).result())
-
-
-def is_marked_slot(slots: PartySlots, slot: int) -> bool:
-    """Whether somebody waits for a slot's lock at the broker, or has it from there."""
-    return slots.is_marked(slot)
 
 
 def in_other_process(function: Callable[[], object]) -> bool:
@@ -549,38 +448,6 @@ def test_an_answer_that_is_not_looked_at_is_undone(objects: SharedObjects, monke
     assert is_free_for_others(lock)
     assert Child(lambda: semaphore.acquire(timeout=10)).result()
     assert jobs.get() == 1
-
-
-class Interrupter:
-    """Raises KeyboardInterrupt at one line of what is called within it, as a signal handler may.
-
-    Args:
-        line: How many lines of the proxies and the slots are let pass before.
-    """
-
-    def __init__(self, line: int) -> None:
-        self._left = line
-        self._before: Any = None
-        self.has_raised = False
-
-    def __enter__(self) -> Self:
-        self._before = sys.gettrace()
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
-
-    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
-        name = frame.f_code.co_filename
-        if "pytest_parpool/sync" not in name and "pytest_parpool/runtime" not in name:
-            return None
-        if event == "line" and not self.has_raised:
-            self._left -= 1
-            if self._left < 0:
-                self.has_raised = True
-                raise KeyboardInterrupt
-        return self._trace
 
 
 @pytest.mark.parametrize("is_managed", [False, True])

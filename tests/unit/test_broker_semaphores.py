@@ -7,6 +7,7 @@ from pytest_parpool.model.sync_requests import (
     AcquireSemaphore,
     ReleaseReadWrite,
     ReleaseSemaphore,
+    ReturnPermits,
     Status,
 )
 from tests.simulation.broker.bench import Bench
@@ -89,6 +90,24 @@ def test_permit_of_the_dead_is_free() -> None:
     bench.abandon(second)
     assert "gw1 died" in bench.value(bench.ask(2, ACQUIRE))
     assert bench.status(bench.ask(3, AcquireSemaphore("s", 2, 0))) is Status.TIMED_OUT
+
+
+def test_permits_of_a_test_that_is_over_are_taken_back() -> None:
+    """Only its own that are left: others may have released them, and what was taken elsewhere stays."""
+    bench = Bench()
+    of_test = ReturnPermits("s", 2, "test_1")
+    assert bench.value(bench.ask(1, of_test)) == ()
+    bench.ask(1, ACQUIRE)
+    bench.ask(2, ReleaseSemaphore("s", 2, 1))
+    assert bench.value(bench.ask(1, of_test)) == ()
+    bench.ask(1, ACQUIRE)
+    bench.ask(2, ACQUIRE)
+    waiting = bench.ask(3, ACQUIRE)
+    assert bench.value(bench.ask(1, ReturnPermits("s", 2, "test_2"))) == ()
+    assert bench.value(bench.ask(1, of_test)) == ("a.py:1",)
+    assert bench.value(waiting) == ""
+    assert bench.status(bench.ask(1, AcquireSemaphore("s", 2, 0))) is Status.TIMED_OUT
+    assert bench.status(bench.ask(1, ReturnPermits("s", 3, "test_1"))) is Status.MISMATCH
 
 
 def test_permit_that_was_given_back_is_not_undone() -> None:

@@ -26,6 +26,7 @@ INI_DEFAULTS: dict[str, object] = {
     "parpool_worker_initializer": [],
     "parpool_shutdown_timeout": None,
     "parpool_native_threads_safe": [],
+    "parpool_leftovers": "error",
 }
 
 
@@ -110,6 +111,7 @@ class TestDefaults:
             shutdown_timeout=None,
             gc_freeze=True,
             native_threads_safe=(),
+            leftovers="error",
         )
 
     def test_run_ids_differ(self) -> None:
@@ -247,6 +249,8 @@ class TestOtherValues:
             ("--shutdown-timeout 0.5", {}, "shutdown_timeout", 0.5),
             ("", {"parpool_shutdown_timeout": "30"}, "shutdown_timeout", 30.0),
             ("", {"parpool_gc_freeze": False}, "gc_freeze", False),
+            ("", {"parpool_leftovers": "warn"}, "leftovers", "warn"),
+            ("", {"parpool_leftovers": ""}, "leftovers", "error"),
             ("", {"parpool_native_threads_safe": ["libgomp", "libfoo"]}, "native_threads_safe", ("libgomp", "libfoo")),
         ],
     )
@@ -335,6 +339,11 @@ class TestBadValues:
                 "parpool_worker_initializer",
                 ["f"],
                 f"ini option parpool_worker_initializer: 'f' is not allowed; give {INITIALIZER_FORM}",
+            ),
+            (
+                "parpool_leftovers",
+                "ignore",
+                "ini option parpool_leftovers: 'ignore' is not allowed; give one of error, warn",
             ),
         ],
     )

@@ -38,6 +38,7 @@ REQUESTS: list[Request] = [
     asked.LockLetGo(NAME),
     asked.AcquireSemaphore(NAME, 3, 0.25),
     asked.ReleaseSemaphore(NAME, 3, 2),
+    asked.ReturnPermits(NAME, 3, NAME),
     asked.AcquireReadWrite(NAME, True, 1e-9),
     asked.ReleaseReadWrite(NAME, False),
     asked.SetEvent(NAME),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_parpool.model.sync_requests import AcquireSemaphore, ReleaseSemaphore, Status
+from pytest_parpool.model.sync_requests import AcquireSemaphore, ReleaseSemaphore, ReturnPermits, Status
 from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call, Hold
 from pytest_parpool.policy.broker.desk import Desk
@@ -44,7 +44,11 @@ class Semaphores(ObjectKind):
 
     def handlers(self) -> Mapping[type[Any], Handler]:
         """See `ObjectKind.handlers`."""
-        return {AcquireSemaphore: self._acquire, ReleaseSemaphore: self._release}
+        return {
+            AcquireSemaphore: self._acquire,
+            ReleaseSemaphore: self._release,
+            ReturnPermits: self._return,
+        }
 
     def _acquire(self, call: Call, request: AcquireSemaphore) -> None:
         semaphore = self._semaphore(call, request)
@@ -72,6 +76,15 @@ class Semaphores(ObjectKind):
             semaphore.holds.remove(hold)
         semaphore.free += request.count
         self._serve(semaphore)
+
+    def _return(self, call: Call, request: ReturnPermits) -> None:
+        semaphore = self._semaphore(call, request)
+        if semaphore is None:
+            return
+        left = [hold for hold in semaphore.holds if hold.party is call.party and hold.origin.is_of(request.test)]
+        self._desk.answer(call, tuple(hold.origin.where for hold in left))
+        for hold in left:
+            self._take_back(semaphore, hold)
 
     def _serve(self, semaphore: _Semaphore) -> None:
         """Give what is free to those who wait."""
@@ -126,7 +139,7 @@ class Semaphores(ObjectKind):
         holds = self._semaphores[call.name].holds
         return Obstacles(tuple(holds), is_one_enough=True)
 
-    def _semaphore(self, call: Call, request: AcquireSemaphore | ReleaseSemaphore) -> _Semaphore | None:
+    def _semaphore(self, call: Call, request: AcquireSemaphore | ReleaseSemaphore | ReturnPermits) -> _Semaphore | None:
         """Return a semaphore, new if need be, or refuse the call and return None."""
         semaphore = self._semaphores.get(request.name)
         if semaphore is None:
