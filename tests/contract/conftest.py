@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_parpool.sync.objects import SharedObjects
-from pytest_parpool.sync.party import Party, join
+from pytest_parpool.sync.party import Party, _parties, join
 from tests.sharing import brokers, until
 
 
@@ -25,6 +25,8 @@ def party(token: str) -> Iterator[Party]:
     yield party
     party.service.say_goodbye()
     until(lambda: brokers(token) == [], "the broker did not end")
+    # What it has open is closed when nobody knows it any more; there are many runs in one process here.
+    del _parties[token]
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ import pytest
 
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_moves import ConnectionId
-from pytest_parpool.model.sync_requests import IsEventSet, Origin, Request, SetEvent
+from pytest_parpool.model.sync_requests import GetFromQueue, IsEventSet, Origin, Request, SetEvent, Status
 from pytest_parpool.runtime.framing import FrameReader, frame
-from pytest_parpool.runtime.sync_codec import Hello, Reply, encode_opening, encode_request
+from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply, encode_opening, encode_request
 from pytest_parpool.sync import broker_process
 from pytest_parpool.sync.connection import Connection
 from pytest_parpool.sync.errors import (
@@ -978,4 +978,43 @@ def test_abandoning_what_never_was_harms_nobody(objects: SharedObjects) -> None:
     hello = Hello(party.service.token, "odd", "odd", os.getpid(), False, ((ConnectionId(1), 1), (ConnectionId(99), 1)))
     connection = Connection.open(party.service, hello, may_start=False)
     assert event.is_set()
+    mine = connection.connection
+    for number in (1, 2, 99):
+        for other in (1, mine, 999):
+            reply = connection.ask(Origin(1, "", ""), Abandon(ConnectionId(other), number))
+            assert (reply.status, reply.value) == (Status.DONE, None)
+    assert event.is_set()
     connection.close()
+
+
+def test_one_process_does_not_abandon_for_another(objects: SharedObjects) -> None:
+    """Who says that it abandons what another one waits for takes nothing from it."""
+    lock, party = objects.lock(NAME), objects.party
+    lock.acquire()
+    child = Child(lock.acquire)
+    until(lambda: is_marked(lock), "the child does not wait")
+    hello = Hello(party.service.token, "odd", "odd", os.getpid(), False, ())
+    connection = Connection.open(party.service, hello, may_start=False)
+    for number in range(1, 5):
+        for other in range(1, connection.connection):
+            connection.ask(Origin(1, "", ""), Abandon(ConnectionId(other), number))
+    lock.release()
+    assert child.result() is True
+    connection.close()
+
+
+def test_what_does_not_wait_can_be_abandoned(objects: SharedObjects) -> None:
+    """Also a request that is looked at later than others is not granted to who does not look at its answer."""
+    party, jobs = objects.party, objects.queue("jobs")
+    jobs.put("first")
+    hello = Hello(party.service.token, "odd", "odd", os.getpid(), False, ())
+    asking, telling = (Connection.open(party.service, hello, may_start=False) for _ in range(2))
+    for number in range(1, 30, 2):
+        asking._send(encode_request(number, Origin(number, "", ""), GetFromQueue("jobs", 0, 0)))
+        # This one is looked at before.
+        asking._send(encode_request(number + 1, Origin(1, "", ""), IsEventSet("e")))
+        telling.ask(Origin(number, "", ""), Abandon(asking.connection, number))
+        assert jobs.qsize() == 1
+    assert jobs.get() == "first"
+    for connection in (asking, telling):
+        connection.close()

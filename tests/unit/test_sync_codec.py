@@ -11,6 +11,7 @@ from pytest_parpool.model import sync_requests as asked
 from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import Origin, Request, Status
 from pytest_parpool.runtime.sync_codec import (
+    Abandon,
     Goodbye,
     Greeting,
     Hello,
@@ -73,6 +74,12 @@ OPENINGS: list[Opening] = [
     Hello("", "", "", 0, False, ()),
     Goodbye("token"),
 ]
+
+
+def test_an_abandoned_request_travels_like_a_request() -> None:
+    """What is said of another connection's request arrives, with its own number."""
+    abandon = Abandon(ConnectionId(3), 17)
+    assert decode_request(encode_request(5, ORIGIN, abandon)) == (5, ORIGIN, abandon)
 
 
 def test_every_request_is_among_the_samples() -> None:
