@@ -22,6 +22,9 @@ from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 from pytest_parpool.sync.system import System
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _CODES: Final = "bBhHiIlLqQfd?"
 # Two names for one type are one: numpy's int64 is "l" where the user's typecode may be "q".
 _LONG: Final = "q" if struct.calcsize("l") == struct.calcsize("q") else "i"

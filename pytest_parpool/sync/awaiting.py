@@ -24,6 +24,9 @@ from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply, encode_requ
 from pytest_parpool.sync.connection import Connection, ConnectionLostError, decode_sound_reply, is_of_system_call
 from pytest_parpool.sync.holds import Hold
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _READ_BYTES: Final = 65536
 
 

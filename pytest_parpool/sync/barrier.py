@@ -9,6 +9,9 @@ from pytest_parpool.sync.errors import BrokenBarrierError, BrokenObjectError, Lo
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class Barrier(Proxy):
     """Like ``threading.Barrier``; it also breaks when one who waits at it dies.

@@ -20,6 +20,9 @@ from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 from pytest_parpool.sync.system import System
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _T = TypeVar("_T")
 
 _ALL = -1

@@ -37,6 +37,9 @@ from pytest_parpool.sync.system import System
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _READ_BYTES: Final = 16384
 _ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize)
 _FLAGS: Final = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)

@@ -35,6 +35,9 @@ from pytest_parpool.sync.system import System
 if TYPE_CHECKING:
     from pytest_parpool.sync.awaiting import LoopConnections
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _ConnectionT = TypeVar("_ConnectionT", bound=Connection)
 
 _KEY_BYTES: Final = 8

@@ -11,6 +11,9 @@ from pytest_parpool.sync.payloads import pack, unpack
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 # Not their subclasses: what comes back would be something else.
 _KEY_TYPES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _NOTHING: Final = object()

@@ -8,6 +8,9 @@ from pytest_parpool.model.sync_requests import ClearEvent, IsEventSet, SetEvent,
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class Event(Proxy):
     """Like ``threading.Event``."""

@@ -10,6 +10,9 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     import asyncio
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _numbers = itertools.count(1)
 _of_tasks: Final[WeakKeyDictionary[asyncio.Task[Any], int]] = WeakKeyDictionary()
 _modules = sys.modules

@@ -10,6 +10,9 @@ from pytest_parpool.sync.locking import wait_seconds
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class Lock(Proxy):
     """Like ``threading.Lock`` and ``multiprocessing.Lock``; not re-entrant.

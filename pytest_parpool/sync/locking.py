@@ -22,6 +22,9 @@ from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.lanes import running_task
 from pytest_parpool.sync.system import System
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _FOR_EVER: Final = -1
 
 

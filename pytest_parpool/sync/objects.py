@@ -22,6 +22,9 @@ from pytest_parpool.sync.semaphore import Semaphore
 from pytest_parpool.sync.system import System
 from pytest_parpool.sync.value import Counter, Value
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _T = TypeVar("_T")
 
 # How long a predicate that depends on something else than shared objects may wait to be looked at.

@@ -10,6 +10,9 @@ from pytest_parpool.model.sync_requests import BeginOnce, EndOnce
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.payloads import pack, pack_failure, unpack
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 def run_once(party: Party, name: str, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
     """Return what the first call with this name returned, or raise what it raised; wait while it is under way.

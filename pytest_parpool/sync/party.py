@@ -16,6 +16,9 @@ from pytest_parpool.sync.service import Service
 if TYPE_CHECKING:
     from pytest_parpool.sync.array import ArrayMemory
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _MOST_TEXTS: Final = 20
 
 

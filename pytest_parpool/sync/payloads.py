@@ -8,6 +8,9 @@ from typing import Any, Final
 from pytest_parpool.model.sync_requests import Payload
 from pytest_parpool.sync.errors import UnpicklableError
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _dumps = pickle.dumps
 _loads = pickle.loads
 

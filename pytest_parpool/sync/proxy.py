@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 
 from pytest_parpool.sync.party import Party, join
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class Proxy:
     """A shared object's name and address. Equal to all other proxies of the same object, in whatever process.

@@ -11,6 +11,9 @@ from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.payloads import pack, unpack
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class Queue(Proxy):
     """Like ``queue.Queue`` and ``multiprocessing.JoinableQueue``: raises ``queue.Full`` and ``queue.Empty``.

@@ -8,6 +8,9 @@ from pytest_parpool.sync.errors import NotHeldError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.lock import Lock
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class RLock(Lock):
     """Like ``threading.RLock``: belongs to the thread that took it, which has to release it as often as it took it.

@@ -13,6 +13,9 @@ from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.locking import wait_seconds, warn_of_dead
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _serial_numbers = itertools.count()
 
 # How a hold is called in messages, by whether it is for writing.

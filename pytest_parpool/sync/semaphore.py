@@ -14,6 +14,9 @@ from pytest_parpool.sync.locking import wait_seconds, warn_of_dead
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 _serial_numbers = itertools.count()
 
 

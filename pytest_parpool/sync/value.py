@@ -11,6 +11,9 @@ from pytest_parpool.sync.payloads import pack, unpack
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 
+# Pytest shows the line that called, not what lies below it.
+__tracebackhide__ = True
+
 
 class ValueLock(RLock):
     """The lock of a value."""

@@ -82,6 +82,7 @@ def test_a_cycle_fails_one_test_and_lets_the_other_go_on(pytester: pytest.Pytest
     result.assert_outcomes(passed=1, failed=1)
     output = result.stdout.str()
     assert "pytest_parpool.sync.errors.DeadlockError: " in output
+    assert "connections.py" not in output, "a traceback shows the user's lines only"
     for test, wanted in [("test_this", "b"), ("test_that", "a")]:
         assert f"in test_a.py::{test} (call) at test_a.py:6, waits for lock '{wanted}', held by gw" in output
 
