@@ -54,6 +54,7 @@ def pytest_commands() -> list[str]:
 def test_no_example_is_left_out() -> None:
     """Whoever adds an example to a page finds here that it has to be tried."""
     assert {(block.page, block.language) for block in blocks() if block.language in {"python", "ini"}} == {
+        ("README", "python"),
         ("tutorial", "python"),
         ("how-to/choose-a-dist-mode", "python"),
         ("how-to/coordinate-tests", "python"),
@@ -155,6 +156,35 @@ def test_turns_of_the_tutorial(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-n", "4")
     result.assert_outcomes(passed=8, errors=8)
     assert "test ended while holding: lock 'ledger', taken at test_turns.py:10" in result.stdout.str()
+
+
+def test_bank_of_the_readme(pytester: pytest.Pytester) -> None:
+    """The lock lets one test at a time into the bank."""
+    (example,) = python_of("README")
+    pytester.makeconftest(
+        """
+        import pathlib
+
+        import pytest
+
+        PLACE = pathlib.Path(__file__).parent / "inside"
+
+        class Bank:
+            def transfer(self, amount, payer, payee):
+                PLACE.mkdir()
+                PLACE.rmdir()
+
+        @pytest.fixture
+        def bank():
+            return Bank()
+
+        def pytest_generate_tests(metafunc):
+            metafunc.fixturenames.append("number")
+            metafunc.parametrize("number", range(20))
+        """
+    )
+    pytester.makepyfile(example)
+    run(pytester, "-n", "4").assert_outcomes(passed=20)
 
 
 def test_coordinating(pytester: pytest.Pytester) -> None:

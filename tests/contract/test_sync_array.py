@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import Any
 
+import numpy
 import pytest
 
 from pytest_parpool.sync.array import Array
@@ -149,7 +150,6 @@ def test_more_than_there_is(objects: SharedObjects, length: int) -> None:
 
 def test_numpy_sees_the_same_memory(objects: SharedObjects) -> None:
     """An array that was made with a typecode is one of numpy's, too."""
-    numpy = pytest.importorskip("numpy")
     array = objects.array("a", "d", (2, 3))
     whole = array.numpy()
     whole[1] += 2
@@ -170,7 +170,6 @@ def test_numpy_sees_the_same_memory(objects: SharedObjects) -> None:
 )
 def test_types_of_numpy(objects: SharedObjects, dtype: Any) -> None:
     """Whatever numpy knows the size of can be shared, and is indexed as numpy does it."""
-    numpy = pytest.importorskip("numpy")
     array = objects.array("a", dtype, 4)
     expected = numpy.zeros(4, dtype)
     assert array[1:3].shape == expected[1:3].shape

@@ -46,14 +46,12 @@ def test_objects_are_refused(party: Party, dtype: Any) -> None:
 )
 def test_types_of_numpy_that_cannot_be_shared(party: Party, dtype: Any, text: str) -> None:
     """Objects inside of others, and items without a size, are refused."""
-    pytest.importorskip("numpy")
     with pytest.raises(ValueError, match=rf"^dtype: .*{text}"):
         Array(party, "a", dtype, 1)
 
 
 def test_types_that_numpy_does_not_know(party: Party) -> None:
     """The error is numpy's own."""
-    pytest.importorskip("numpy")
     with pytest.raises(TypeError, match="no such type"):
         Array(party, "a", "no such type", 1)
 
@@ -79,7 +77,6 @@ def test_without_numpy(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_one_type_has_one_name(party: Party, dtype: Any, name: str) -> None:
     """Numpy's name of a type that has a typecode is that typecode."""
-    pytest.importorskip("numpy")
     assert Array(party, "a", dtype, 1)._type_name == name
 
 
