@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any
 
-import numpy
+import numpy as np
 import pytest
 
 from pytest_parpool.sync.array import Array
@@ -155,13 +155,13 @@ def test_numpy_sees_the_same_memory(objects: SharedObjects) -> None:
     whole[1] += 2
     assert array[1, 2] == 2
     array[0, 0] = 1
-    assert numpy.asarray(array).sum() == 7
-    assert numpy.array(array, dtype="i4").dtype == numpy.int32
-    copied = numpy.array(array)
+    assert np.asarray(array).sum() == 7
+    assert np.array(array, dtype="i4").dtype == np.int32
+    copied = np.array(array)
     copied[:] = 0
     assert whole.sum() == 7
     assert Child(lambda: float(array.numpy().sum())).result() == 7
-    assert objects.array("a", numpy.float64, (2, 3)) == array
+    assert objects.array("a", np.float64, (2, 3)) == array
 
 
 @pytest.mark.parametrize(
@@ -171,17 +171,17 @@ def test_numpy_sees_the_same_memory(objects: SharedObjects) -> None:
 def test_types_of_numpy(objects: SharedObjects, dtype: Any) -> None:
     """Whatever numpy knows the size of can be shared, and is indexed as numpy does it."""
     array = objects.array("a", dtype, 4)
-    expected = numpy.zeros(4, dtype)
+    expected = np.zeros(4, dtype)
     assert array[1:3].shape == expected[1:3].shape
-    ones = numpy.ones(4, dtype) if dtype not in ("S5", "datetime64[ns]") else expected
+    ones = np.ones(4, dtype) if dtype not in ("S5", "datetime64[ns]") else expected
 
     def write() -> None:
-        objects.array("a", numpy.dtype(dtype), 4)[:] = ones
+        objects.array("a", np.dtype(dtype), 4)[:] = ones
 
     Child(write).result()
     assert (array.numpy() == ones).all()
     assert array.view.nbytes == expected.nbytes
     again = pickle.loads(pickle.dumps(array))
-    assert numpy.all(again[0] == array[0])
+    assert np.all(again[0] == array[0])
     with pytest.raises(MismatchError):
         objects.array("a", "S7", 4)
