@@ -192,6 +192,13 @@ def _add_pool_options(add: _Add) -> None:
         metavar="SECONDS",
         help="How long a worker may take to tear down and leave, before it is killed",
     )
+    add(
+        "--parpool-explain-workers",
+        dest="parpool_explain_workers",
+        action="store_true",
+        default=False,
+        help="Say which plugins' hooks are run again in workers, what they inherit or drop, and why",
+    )
 
 
 def _add_own_ini_values(parser: pytest.Parser) -> None:
@@ -204,6 +211,8 @@ def _add_own_ini_values(parser: pytest.Parser) -> None:
     parser.addini("parpool_maxtasksperchild", "Default of --maxtasksperchild", type="string", default=None)
     parser.addini("parpool_worker_initializer", "Called before those of --worker-initializer", type="linelist")
     parser.addini("parpool_shutdown_timeout", "Default of --shutdown-timeout", type="string", default=None)
+    parser.addini("parpool_rerun_hooks", "Plugins whose hooks are run again in each worker", type="linelist")
+    parser.addini("parpool_keep_hooks", "Plugins whose hooks are not run again in workers", type="linelist")
     parser.addini(
         "parpool_native_threads_safe",
         "Names of native libraries that may have threads when workers are forked",

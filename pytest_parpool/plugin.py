@@ -12,7 +12,14 @@ from pytest_parpool.compat import own_imports  # noqa: F401  -- the first of our
 
 # isort: split
 from pytest_parpool import hookspecs, sharing
-from pytest_parpool.compat import pytest_internals, random_state, xdist_beside, xdist_hookspecs, xdist_stand_in
+from pytest_parpool.compat import (
+    log_lines,
+    pytest_internals,
+    random_state,
+    xdist_beside,
+    xdist_hookspecs,
+    xdist_stand_in,
+)
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.fixtures import parpool, parpool_event, parpool_lock, parpool_value, testrun_uid, worker_id
 from pytest_parpool.options import add_options
@@ -57,8 +64,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     sharing.prepare(config, has_workers=bool(settings.processes))
     if settings.processes and not config.option.collectonly:
         # Here, before other plugins are configured: see there.
+        from pytest_parpool.compat.rerun_plan import REGISTRATIONS, Registrations
         from pytest_parpool.controller import garbage
 
+        config.stash[REGISTRATIONS] = Registrations(config)
         config.add_cleanup(functools.partial(garbage.thaw, config))
 
 
@@ -68,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "xdist_group(name): with --dist loadgroup, all tests of one group run in the same worker."
     )
+    log_lines.offer_worker_id(config)
     settings = config.stash.get(SETTINGS, None)
     if settings is None or not settings.processes or config.option.collectonly:
         return

@@ -42,6 +42,9 @@ class Settings(Record):
         gc_freeze: Whether ``gc.freeze`` is called before the fork.
         native_threads_safe: Native libraries whose threads are no reason for a warning.
         leftovers: What comes of a test that ends while it holds a shared lock.
+        rerun_hooks: Plugins whose hooks are run again in each worker, whatever they look at.
+        keep_hooks: Plugins whose hooks are not.
+        explain_workers: Whether to say what was run again, and why.
     """
 
     processes: int
@@ -57,6 +60,9 @@ class Settings(Record):
     gc_freeze: bool
     native_threads_safe: tuple[str, ...]
     leftovers: Literal["error", "warn"]
+    rerun_hooks: tuple[str, ...]
+    keep_hooks: tuple[str, ...]
+    explain_workers: bool
 
 
 def read_settings(
@@ -93,6 +99,13 @@ def read_settings(
     native_threads_safe = own.ini_lines("parpool_native_threads_safe")
     leftovers = own.find_ini("parpool_leftovers")
     leftovers.check_choice(("error", "warn"))
+    rerun_hooks, keep_hooks = own.ini_lines("parpool_rerun_hooks"), own.ini_lines("parpool_keep_hooks")
+    for plugin in rerun_hooks:
+        if plugin in keep_hooks:
+            raise BadSettingError(
+                f"ini options parpool_rerun_hooks and parpool_keep_hooks: {plugin!r} is not allowed in both; "
+                "take it out of one"
+            )
 
     processes = _read_processes(option, dist, auto_count)
     if processes and not has_fork:
@@ -114,6 +127,9 @@ def read_settings(
         gc_freeze=gc_freeze,
         native_threads_safe=native_threads_safe,
         leftovers="warn" if leftovers.value == "warn" else "error",
+        rerun_hooks=rerun_hooks,
+        keep_hooks=keep_hooks,
+        explain_workers=option.parpool_explain_workers,
     )
 
 

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "made-from"
+# Beside the environment's own packages: pytest would load them into every run.
+PLUGINS = ENVIRONMENT / "test-plugins"
 
 MIN_PYTHON = (3, 10)
 MIN_PIP = "pip>=25.1"  # The first that reads dependency groups (PEP 735).
@@ -45,7 +47,7 @@ def is_up_to_date() -> bool:
 
 
 def set_up() -> None:
-    """Make the environment anew, with the package in editable form and the ``tests`` group.
+    """Make the environment anew, with the package in editable form and the groups ``tests`` and ``plugins``.
 
     Raises:
         subprocess.CalledProcessError: If ``venv`` or ``pip`` failed; what they printed has been shown.
@@ -55,6 +57,7 @@ def set_up() -> None:
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--upgrade", MIN_PIP], cwd=ROOT, check=True)
     subprocess.run([*pip, "--editable", ".[psutil]", "--group", "tests"], cwd=ROOT, check=True)
+    subprocess.run([*pip, "--target", str(PLUGINS), "--group", "plugins"], cwd=ROOT, check=True)
     # Last, so that a set-up that was cut short is not taken for a finished one.
     STAMP.write_text(fingerprint(), encoding="utf-8")
 
@@ -65,6 +68,7 @@ def run_pytest(arguments: list[str]) -> int:
     A parent that waits would be hit by the terminal's Ctrl-C too, and leave before the run has been wound up.
     """
     command = [str(PYTHON), "-m", "pytest", *arguments]
+    os.environ["PARPOOL_TEST_PLUGINS"] = str(PLUGINS)
     os.chdir(ROOT)
     if os.name == "posix":
         os.execv(command[0], command)

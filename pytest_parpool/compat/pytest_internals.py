@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import itertools
+import logging
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,6 +88,30 @@ def renew_faulthandler() -> tuple[int, IO[bytes] | None]:
     return file.fileno(), file
 
 
+# --- Logging ----------------------------------------------------------------------------------------------------------
+
+
+def log_handlers(config: pytest.Config) -> list[logging.Handler]:
+    """Return what pytest has log records handled by: for reports, ``caplog``, the terminal and ``--log-file``."""
+    plugin = config.pluginmanager.get_plugin("logging-plugin")
+    names = ("report_handler", "caplog_handler", "log_cli_handler", "log_file_handler")
+    found = [getattr(plugin, name, None) for name in names]
+    return [handler for handler in found if isinstance(handler, logging.Handler)]
+
+
+def log_format(handler: logging.Handler) -> str:
+    """Return the format of a handler's lines."""
+    return getattr(getattr(handler.formatter, "_style", None), "_fmt", None) or ""
+
+
+def log_file_handler(config: pytest.Config) -> logging.FileHandler | None:
+    """Return what writes ``--log-file``, if there is one."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_file_handler", None)
+    # Not by the handler's own name for it: a conftest may have called ``set_log_path``.
+    name = getattr(getattr(handler, "stream", None), "name", os.devnull)
+    return handler if isinstance(handler, logging.FileHandler) and name != os.devnull else None
+
+
 # --- Plugins and hooks ------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +150,32 @@ def silence_terminal(config: pytest.Config) -> None:
             hook._remove_plugin(terminal)
 
 
+def wrappers_around(hook: str, config: pytest.Config) -> list[object]:
+    """Return pytest's own plugins that have to stand around a hook for it to be what it is in a plain run.
+
+    Warnings are recorded there, and log lines written to ``--log-file``.
+    """
+    if hook not in ("pytest_sessionstart", "pytest_sessionfinish"):
+        return []
+    found = [config.pluginmanager.get_plugin(name) for name in ("logging-plugin", "warnings")]
+    return [plugin for plugin in found if plugin is not None]
+
+
+def renew_cleanups(config: pytest.Config) -> Callable[[], None]:
+    """Leave what was to be cleaned up so far to the controller, and return what does it for all that comes."""
+    if hasattr(config, "_cleanup_stack"):
+        config._cleanup_stack = stack = contextlib.ExitStack()
+        return stack.close
+    functions: list[Callable[[], object]] = []  # Before pytest 8.4.
+    config._cleanup = functions  # type: ignore[attr-defined]
+
+    def clean_up() -> None:
+        while functions:
+            functions.pop()()
+
+    return clean_up
+
+
 def begin_line(reporter: Any) -> None:
     """End the line that the terminal reporter is writing, if it is.
 
@@ -148,6 +200,19 @@ def hook_without(config: pytest.Config, name: str, item: pytest.Item, plugins: l
     manager: Any = config.pluginmanager
     others = manager._conftest_plugins.difference(manager._getconftestmodules(item.path))
     return manager.subset_hook_caller(name, [*plugins, *others])
+
+
+# --- Reports ----------------------------------------------------------------------------------------------------------
+
+
+def failed_subtests(config: pytest.Config) -> Mapping[object, int]:
+    """Return how many subtests of which test have failed in this process, kept up to date; empty without subtests.
+
+    A test that passes, but has some, is failed by ``pytest_report_teststatus``, which the terminal reporter calls.
+    """
+    key: Any = getattr(sys.modules.get("_pytest.subtests"), "failed_subtests_key", None)
+    found: Mapping[object, int] = config.stash.get(key, {}) if key is not None else {}
+    return found
 
 
 # --- Temporary directories --------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_parpool.compat import native_threads, random_state
+from pytest_parpool.compat.rerun_plan import REGISTRATIONS, RerunPlan
+from pytest_parpool.compat.rerun_plan import make_plan as make_rerun_plan
 from pytest_parpool.controller import durations, garbage
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
@@ -22,6 +24,7 @@ from pytest_parpool.model.plan import Plan
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.template import WorkerMain
 from pytest_parpool.settings import Settings, publish
+from pytest_parpool.stash import MEASUREMENT
 
 if TYPE_CHECKING:
     from pytest_parpool.controller.run import ParallelRun
@@ -45,6 +48,7 @@ class MakeWorkerMain(Protocol):
         controller_plugins: tuple[object, ...],
         initialize: Callable[[], None],
         is_stop_watched: bool,
+        reruns: RerunPlan,
     ) -> WorkerMain:
         """Return it.
 
@@ -54,6 +58,7 @@ class MakeWorkerMain(Protocol):
             controller_plugins: To be dropped in a worker.
             initialize: Calls the pool's initializer.
             is_stop_watched: Whether a failure may stop the run.
+            reruns: Which plugins' hooks are run again in a worker.
         """
         ...
 
@@ -94,6 +99,11 @@ class ControllerPlugin:
         count = settings.processes
         workers = f"{count} worker{'s' if count != 1 else ''}"
         return [f"parpool: {workers} ({settings.start_method}), {settings.dist}", *self._notes]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Note what was registered until now; what comes next was made by who starts the session."""
+        self._config.stash[REGISTRATIONS].session_starts()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -142,18 +152,22 @@ class ControllerPlugin:
         nodes = Nodes(config, pool.workers, settings.testrunuid, plan.nodeids)
         nodes.setup()
         is_stop_watched = _is_stop_watched(config)
+        reruns = make_rerun_plan(config, settings)
+        for line in reruns.lines:
+            self._lines.say(line)
         main = self._make_worker_main(
             session,
             random_state=random_state.for_workers(self._random_snapshot),
             controller_plugins=(self, self._wrapper, self._loop),
             initialize=pool.initialize,
             is_stop_watched=is_stop_watched,
+            reruns=reruns,
         )
         timeout = settings.shutdown_timeout
         shutdown_seconds = (timeout, timeout) if timeout else (INTERRUPTED_SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
         if settings.gc_freeze:
             garbage.freeze(config)
-        with pool.start(main) as running:
+        with self._measured(), pool.start(main) as running:
             running.spawn_ahead(pool.workers)
             # Only now, while the workers are being born, what they have no use for is loaded.
             from pytest_parpool.controller.run import ParallelRun
@@ -167,6 +181,16 @@ class ControllerPlugin:
                 self._loop.run = None
                 self._closing_line = run.statistics.closing_line()
                 durations.save(config, known_durations, run.statistics.measured)
+
+    def _measured(self) -> contextlib.AbstractContextManager[None]:
+        """Have workers measured if coverage measures us. Who measures nothing does not pay for looking."""
+        coverage_type = getattr(sys.modules.get("coverage"), "Coverage", None)
+        current = coverage_type.current() if coverage_type is not None else None
+        if current is None:
+            return contextlib.nullcontext()
+        from pytest_parpool.coverage.measurement import measured_workers
+
+        return measured_workers(self._config, current, say=self._lines.say)
 
     def _fit(self, item_count: int) -> Settings:
         """Return the settings with no more workers than items, and publish the real number."""
@@ -261,11 +285,16 @@ class _ControllerLoop:
     run: ParallelRun | None = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> bool | None:
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Run all items in the workers, if there are any."""
         if self.run is None:
             return None
-        self.run.run()
+        try:
+            self.run.run()
+        finally:
+            if MEASUREMENT in session.config.stash:
+                # Before pytest-cov, whose wrapper is around us, combines what it finds.
+                session.config.stash[MEASUREMENT].gather()
         return True
 
 

@@ -150,11 +150,12 @@ class Template:
 
     def close(self) -> None:
         """End the template, and wait for its exit. Its workers are not touched."""
-        self._socket.close()
         if self._child.poll() is None:
             # It holds nothing that would have to be put in order; a stopped one would not see the end of its socket.
+            # Before that ends: what others have put in the place of ``os._exit`` (coverage does) is not for it to run.
             os.kill(self.pid, signal.SIGKILL)
             self.wait_exit(_KILL_SECONDS)
+        self._socket.close()
 
 
 # --- In the template's process ----------------------------------------------------------------------------------------

@@ -46,9 +46,15 @@ class ReportWriter:
             changes = self._changes(report, self._first)
             if changes is not None:
                 return _dumps((changes,)), ()
-        is_base = self._may_abridge and type(report) is pytest.TestReport and report.longrepr is None
+        # A plugin's object that hangs on the report may be the same in all phases, and have changed nevertheless.
+        is_base = (
+            self._may_abridge
+            and type(report) is pytest.TestReport
+            and report.longrepr is None
+            and report.__dict__.keys() == self._own_fields
+        )
         self._first = dict(report.__dict__) if is_base else None
-        if is_base and not report.user_properties and report.__dict__.keys() == self._own_fields:
+        if is_base and not report.user_properties:
             # Nothing in it is a user's, so nobody need look through it.
             data = report._to_json()  # noqa: SLF001  -- what the one implementation of the hook calls
             data["$report_type"] = "TestReport"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 import pytest
 
-from pytest_parpool.compat import pytest_internals, random_state
+from pytest_parpool.compat import allure, pytest_internals, random_state, rerunfailures
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import BaseTempAsked
 from pytest_parpool.model.records import Record, record
@@ -80,6 +81,11 @@ def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str
     option.distload = option.looponfail = option.usepdb = False
     option.tx = []
     pytest_internals.renew_temp_path_factory(config, functools.partial(_find_temp_directory, link, worker))
+    # Plugins for which none of this is enough.
+    if allure.PACKAGE in sys.modules:
+        allure.adapt(config)
+    if rerunfailures.PACKAGE in sys.modules:
+        rerunfailures.adapt()
 
 
 def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import atexit
 import marshal
 import os
-import signal
-import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
-from pytest_parpool.compat import pytest_internals
+from pytest_parpool.compat import log_lines, pytest_internals
 from pytest_parpool.compat.random_state import RandomState
+from pytest_parpool.compat.rerun_plan import RerunPlan
 from pytest_parpool.hookspecs import StartedWorker
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.messages import Broken, Draining, ExitAsked, Interrupted, Left, Ready
+from pytest_parpool.model.messages import Left, Ready
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.stash import MEASUREMENT
 from pytest_parpool.wire import plain
 from pytest_parpool.worker.birth import Heritage, become_worker, leave_controller
 from pytest_parpool.worker.executor import Executor
-from pytest_parpool.worker.last_teardown import tear_down_as_report
+from pytest_parpool.worker.faults import told
+from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
+from pytest_parpool.worker.reruns import Reruns
 
 _exit = os._exit
 
@@ -38,6 +38,7 @@ class WorkerMain:
         controller_plugins: To be dropped here.
         initialize: Calls the pool's initializer.
         is_stop_watched: Whether a failure may stop the run.
+        reruns: Which plugins' hooks are run again here.
     """
 
     def __init__(
@@ -48,8 +49,11 @@ class WorkerMain:
         controller_plugins: tuple[object, ...],
         initialize: Callable[[], None],
         is_stop_watched: bool,
+        reruns: RerunPlan,
     ) -> None:
+        log_lines.keep_lines_whole(session.config)
         self._session = session
+        self._reruns = Reruns(session, reruns)
         self._config = session.config
         self._heritage = Heritage(random_state, controller_plugins)
         self._initialize = initialize
@@ -65,102 +69,71 @@ class WorkerMain:
 
     def _live(self, link: WorkerLink, worker: WorkerId) -> None:
         config = self._config
+        measured = config.stash[MEASUREMENT].in_worker() if MEASUREMENT in config.stash else None
         # All that can be done before somebody says who this is; meanwhile the controller, too, gets ready.
         birth = leave_controller(config, self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
-        config.pluginmanager.register(reporter, "parpool-worker-reporter")
-        if self._is_stop_watched:
-            config.pluginmanager.register(TroubleTeller(link, reporter), "parpool-trouble-teller")
         executor = Executor(self._session, link, reporter)
-        loop = _WorkerLoop(executor)
-        config.pluginmanager.register(loop, "parpool-worker-loop")
+        loop = WorkerLoop(self._session, link, executor, reporter)
+        own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
+        if self._is_stop_watched:
+            own["parpool-trouble-teller"] = TroubleTeller(link, reporter)
+        if self._reruns.is_empty:
+            self._register(own)
         while link.inbox.identity is None:
             link.receive()
         become_worker(config, link, marshal.loads(link.inbox.identity))
-        if self._is_started(link):
+        if measured is not None:
+            measured.belong_to(worker)
+        # What is to be cleaned up so far is the controller's.
+        clean_up = pytest_internals.renew_cleanups(config)
+        is_started = False
+        with told(link, f"starting worker {worker!r} failed", executor):
+            if not self._reruns.is_empty:
+                self._reruns.begin()
+                # Behind all others, and around them.
+                self._register(own)
+            self._initialize_worker()
+            is_started = True
+        if is_started:
             link.post(Ready(os.getpid(), birth.output_fds))
             link.flush()
-            self._run(link, executor, worker)
-        self._leave(link, executor, reporter)
+            fault = f"INTERNALERROR in worker {worker!r}"
+            # A fresh call of pytest's own hook, so that its wrappers (logging, coverage) run here.
+            with told(link, fault, executor):
+                config.hook.pytest_runtestloop(session=self._session)
+            loop.tear_down_rest()  # If the loop was left by an exception.
+            with told(link, fault, executor):
+                if measured is not None:
+                    measured.finish()
+                self._finish(loop)
+            with told(link, fault, executor):
+                clean_up()
+        loop.say_draining()
+        self._leave(link)
 
-    def _is_started(self, link: WorkerLink) -> bool:
-        """Call what users want called in each new worker; whether that went well."""
+    def _register(self, plugins: dict[str, object]) -> None:
+        for name, plugin in plugins.items():
+            self._config.pluginmanager.register(plugin, name)
+
+    def _initialize_worker(self) -> None:
+        """Call what users want called in each new worker."""
         workerinput = self._config.workerinput  # type: ignore[attr-defined]
         me = StartedWorker(WorkerId(workerinput["workerid"]), workerinput["workercount"], workerinput["testrunuid"])
-        try:
-            self._initialize()
-            self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
-        except pytest.exit.Exception as error:
-            link.post(_exit_asked(error))
-        except KeyboardInterrupt as error:
-            link.post(Interrupted(None, _innermost_place(error)))
-        except BaseException:  # noqa: BLE001  -- the user's code; whatever it raises ends the run with its traceback
-            link.post(Broken(f"starting worker {me.id!r} failed", traceback.format_exc()))
-        else:
-            return True
-        return False
+        self._initialize()
+        self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
 
-    def _run(self, link: WorkerLink, executor: Executor, worker: WorkerId) -> None:
-        """Run items through a fresh call of pytest's own hook, so that its wrappers (logging, coverage) run here."""
-        try:
-            self._config.hook.pytest_runtestloop(session=self._session)
-        except LinkLostError:
-            raise
-        except KeyboardInterrupt as error:
-            link.post(Interrupted(executor.running, _innermost_place(error)))
-        except pytest.exit.Exception as error:
-            link.post(_exit_asked(error))
-        except BaseException as error:  # A fault of a plugin's, or of ours: INTERNALERROR, as pytest says.
-            if not link.is_own_process:
-                _exit(1)
-            if not link.is_connected():
-                raise LinkLostError from error
-            link.post(Broken(f"INTERNALERROR in worker {worker!r}", traceback.format_exc()))
-        link.flush()
+    def _finish(self, loop: WorkerLoop) -> None:
+        """End the session where that is not the controller's business alone."""
+        session = self._session
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
+        if not self._reruns.is_empty:
+            loop.say_draining()
+            self._reruns.finish(session.exitstatus)
 
-    def _leave(self, link: WorkerLink, executor: Executor, reporter: WorkerReporter) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _disregard)
-        link.post(Draining())
-        link.flush()
-        if pytest_internals.has_standing_fixtures(self._session):
-            tear_down_as_report(self._session, executor, reporter)
+    def _leave(self, link: WorkerLink) -> None:
         # Handlers that tests registered; those of the controller were cleared at birth.
         atexit._run_exitfuncs()  # noqa: SLF001  -- there is no public word for it
         output, _ = plain.dumps(self._config.workeroutput)  # type: ignore[attr-defined]
         link.post(Left(output))
         link.flush()
-
-
-class _WorkerLoop:
-    """Takes the place of pytest's own loop."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> bool:
-        """Run this worker's items."""
-        self._executor.run()
-        return True
-
-
-def _disregard(number: int, frame: FrameType | None) -> None:
-    """Take no notice of Ctrl-C: the worker is leaving already, and what hangs is ended by the controller.
-
-    A function, and not SIG_IGN: what a teardown starts would inherit that.
-    """
-
-
-def _exit_asked(error: Any) -> ExitAsked:
-    """Return what tells of ``pytest.exit()``. Its code may be an ``IntEnum``, which cannot travel."""
-    return ExitAsked(str(error.msg), int(error.returncode) if error.returncode is not None else None)
-
-
-def _innermost_place(error: BaseException) -> str:
-    """Return ``file:line`` of where an exception was raised."""
-    last = None
-    trace = error.__traceback__
-    while trace is not None:
-        last, trace = trace, trace.tb_next
-    return f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last is not None else ""

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pytest_parpool.compat import pytest_internals
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import Reported, Troubled, WarningSeen
 from pytest_parpool.runtime.link import WorkerLink
@@ -32,7 +33,9 @@ class WorkerReporter:
     def __init__(self, config: pytest.Config, link: WorkerLink, *, is_stop_watched: bool) -> None:
         self._link = link
         self._is_stop_watched = is_stop_watched
+        self._config = config
         self._writer = ReportWriter(config)
+        self._failed_subtests = pytest_internals.failed_subtests(config)
         self._last_text_warning = ""
         self.item: ItemIndex | None = None
 
@@ -41,6 +44,9 @@ class WorkerReporter:
         """Send a report."""
         if not self._link.is_own_process:
             self.leave_child(code=1 if report.failed else 0)
+        if self._failed_subtests and report.when == "call" and report.passed:
+            # Where that was counted it is known whether the test has failed by it.
+            self._config.hook.pytest_report_teststatus(report=report, config=self._config)
         data, lost_types = self._writer.dump(report)
         if lost_types:
             self._warn_of_text(report, lost_types)

@@ -104,7 +104,10 @@ def test_who_asks_is_answered_as_by_xdist(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*said in a worker*")
 
-    (configured,) = answers(pytester, "configure")
+    # It looks at who it runs in, so it is asked again in each worker.
+    configured, *again = answers(pytester, "configure")
+    assert {found["workerinput"]["workerid"] for found in again} == {"gw0", "gw1"}
+    assert all(found["environment"]["PYTEST_XDIST_WORKER_COUNT"] == "2" for found in again)
     assert configured["options"]["numprocesses"] == 5
     assert configured["options"]["tx"] == ["popen"] * 5
     assert configured["has xdist"] is True

@@ -27,6 +27,8 @@ INI_DEFAULTS: dict[str, object] = {
     "parpool_shutdown_timeout": None,
     "parpool_native_threads_safe": [],
     "parpool_leftovers": "error",
+    "parpool_rerun_hooks": [],
+    "parpool_keep_hooks": [],
 }
 
 
@@ -93,6 +95,7 @@ class TestDefaults:
             "parpool_maxtasksperchild": None,
             "parpool_worker_initializer": [],
             "parpool_shutdown_timeout": None,
+            "parpool_explain_workers": False,
             "file_or_dir": [],
         }
 
@@ -112,6 +115,9 @@ class TestDefaults:
             gc_freeze=True,
             native_threads_safe=(),
             leftovers="error",
+            rerun_hooks=(),
+            keep_hooks=(),
+            explain_workers=False,
         )
 
     def test_run_ids_differ(self) -> None:
@@ -251,6 +257,9 @@ class TestOtherValues:
             ("", {"parpool_gc_freeze": False}, "gc_freeze", False),
             ("", {"parpool_leftovers": "warn"}, "leftovers", "warn"),
             ("", {"parpool_leftovers": ""}, "leftovers", "error"),
+            ("", {"parpool_rerun_hooks": ["html"]}, "rerun_hooks", ("html",)),
+            ("", {"parpool_keep_hooks": ["html", "tests/conftest.py"]}, "keep_hooks", ("html", "tests/conftest.py")),
+            ("--parpool-explain-workers", {}, "explain_workers", True),
             ("", {"parpool_native_threads_safe": ["libgomp", "libfoo"]}, "native_threads_safe", ("libgomp", "libfoo")),
         ],
     )
@@ -352,6 +361,14 @@ class TestBadValues:
         with pytest.raises(BadSettingError) as caught:
             read("-n 2", {name: value})
         assert str(caught.value) == line
+
+    def test_a_plugin_in_both_lists(self) -> None:
+        """Hooks of a plugin cannot be forced and forbidden."""
+        with pytest.raises(BadSettingError) as caught:
+            read("-n 2", {"parpool_rerun_hooks": ["a", "html"], "parpool_keep_hooks": ["html"]})
+        assert str(caught.value) == (
+            "ini options parpool_rerun_hooks and parpool_keep_hooks: 'html' is not allowed in both; take it out of one"
+        )
 
     @pytest.mark.parametrize("error", [ValueError, TypeError, pytest.UsageError])
     def test_pytest_refuses_the_type(self, error: type[Exception]) -> None:
