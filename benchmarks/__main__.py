@@ -70,7 +70,7 @@ def measure_row(
             return Rejected(str(error))
 
         def run(name: str) -> Run:
-            command = CONTENDERS[name].command(processes, suite.arguments)
+            command = CONTENDERS[name].command(processes, suite.arguments, suite.plugins)
             return run_command(command, timeout_seconds=timeout_seconds, with_memory=with_memory)
 
         names = [contender.name for contender in contenders]

@@ -30,16 +30,21 @@ class Contender:
     distribution: str
     plugins: tuple[str, ...]
 
-    def arguments(self, processes: int | str) -> tuple[str, ...]:
-        """Return pytest's arguments that choose this contender with so many workers."""
-        others = sorted(installed_plugins() - set(self.plugins))
+    def arguments(self, processes: int | str, plugins: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return pytest's arguments that choose this contender with so many workers.
+
+        Args:
+            processes: How many.
+            plugins: Names of entry points that stay on beside the contender's own.
+        """
+        others = sorted(installed_plugins() - {*self.plugins, *plugins})
         switched_off = [argument for name in others for argument in ("-p", f"no:{name}")]
         workers = ("-n", str(processes)) if self.plugins else ()
         return (*COMMON_ARGUMENTS, *switched_off, *workers)
 
-    def command(self, processes: int, suite: Iterable[str]) -> tuple[str, ...]:
-        """Return the whole command, for the interpreter that runs the benchmarks."""
-        return (sys.executable, "-m", "pytest", *self.arguments(processes), *suite)
+    def command(self, processes: int, suite: Iterable[str], plugins: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the whole command, for the interpreter that runs the benchmarks; see ``arguments``."""
+        return (sys.executable, "-m", "pytest", *self.arguments(processes, plugins), *suite)
 
 
 PLAIN = Contender("plain", "pytest", ())

@@ -78,6 +78,13 @@ _ALL = (
         goals={"xdist": 0.82, "plain": 0.53},
     ),
     Row(
+        name="coverage",
+        title="networkx's own suite, measured (`--cov=networkx --cov-report=`)",
+        make_suite=suites.make_networkx_measured,
+        processes=2,
+        goals={"xdist": 0.75},
+    ),
+    Row(
         name="slow-first",
         title="two 1 s tests first, eight fast ones",
         make_suite=suites.make_slow_first,

@@ -19,10 +19,12 @@ class Suite:
     Attributes:
         arguments: Pytest's arguments that name the tests and shield them from configuration lying around.
         passed: How many tests pass, where it is known beforehand.
+        plugins: Names of entry points that are needed for that.
     """
 
     arguments: tuple[str, ...]
     passed: int | None
+    plugins: tuple[str, ...] = ()
 
 
 SuiteMaker = Callable[[Path], Suite]  # Writes what it needs into the given, existing and empty folder.
@@ -70,6 +72,21 @@ def make_networkx(folder: Path) -> Suite:
         MissingSuiteError: If networkx is not installed.
     """
     return _networkx(folder, "networkx")
+
+
+def make_networkx_measured(folder: Path) -> Suite:
+    """Return networkx's own tests, with pytest-cov measuring statements.
+
+    Raises:
+        MissingSuiteError: If networkx or pytest-cov is not installed.
+    """
+    if importlib.util.find_spec("pytest_cov") is None:
+        raise MissingSuiteError(
+            "pytest-cov is not installed in this interpreter; install it with: pip install pytest-cov"
+        )
+    suite = _networkx(folder, "networkx")
+    arguments = ("--cov=networkx", "--cov-report=", *suite.arguments)
+    return dataclasses.replace(suite, arguments=arguments, plugins=("pytest_cov",))
 
 
 def make_networkx_part(folder: Path) -> Suite:
