@@ -15,6 +15,7 @@ from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.replay import Replay
 from pytest_parpool.controller.showing import Showing
 from pytest_parpool.controller.signals import SignalWatch
+from pytest_parpool.controller.standstill import Silence
 from pytest_parpool.controller.statistics import RunStatistics
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.controller.timers import Timers
@@ -88,6 +89,7 @@ class ParallelRun:
         self._sleep = time.sleep
         self._replay = Replay(session.config, session.items)
         self._timers = Timers(dispatcher.holds_more)
+        self._silence = Silence(session.config, pool, dispatcher, nodes.ids)
         self._ending = Ending()
         self._has_requested_stop = False
         # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
@@ -105,7 +107,8 @@ class ParallelRun:
         with SignalWatch(self._pool.queue.wake, self._pool.signal_all) as signals:
             self._perform(self._dispatcher.start())
             while not self._dispatcher.is_over or self._showing.is_pending:
-                for notice in self._pool.wait(self._timeout()):
+                notices = self._pool.wait(self._timeout())
+                for notice in notices:
                     self._take(notice)
                 if signals.interrupts and not self._is_interrupted:
                     self._is_interrupted = self._ending.is_interrupted = True
@@ -115,6 +118,8 @@ class ParallelRun:
                     self._take(Overdue(worker))
                 for worker in self._timers.take_stalled(now):
                     self._take(Stalled(worker))
+                if not notices:
+                    self._silence.look(now)
                 self._show_for(_REPLAY_SECONDS)
                 self._rest()
         self.statistics.end(self._clock())
@@ -197,10 +202,10 @@ class ParallelRun:
             else f"maximum number of crashed workers reached (--max-worker-restart={limit})"
         )
 
-    def _timeout(self) -> float | None:
+    def _timeout(self) -> float:
         if self._showing.is_pending:
             return 0.0
-        return self._timers.seconds_left(self._clock())
+        return self._silence.limit(self._timers.seconds_left(self._clock()))
 
     def _rest(self) -> None:
         """Let workers work while none of them needs us: each message would wake us, and cost one of them its CPU."""

@@ -24,12 +24,14 @@ class Joined(Record):
         party: The process at its other end; several connections may have the same.
         pid: That process's id, by which it is known in the notes of the locks it takes by itself.
         name: What the process is called in messages, as "gw1", or "process 123, started by gw1".
+        is_blocking: Whether who asks on it does nothing else until the answer is there; an event loop does.
     """
 
     connection: ConnectionId
     party: PartyId
     pid: int
     name: str
+    is_blocking: bool = True
 
 
 @record
@@ -110,11 +112,46 @@ class Tried(Record):
 
 
 @record
+class Silent(Record):
+    """The workers were silent for a while: perhaps nobody is left who could end their waits.
+
+    Attributes:
+        runners: The processes of all workers that are alive, by their ids.
+        at: When that was so, on the machine's monotonic clock, in seconds.
+    """
+
+    runners: tuple[int, ...]
+    at: float
+
+
+@record
+class Inspection(Record):
+    """What the system says of a process.
+
+    Attributes:
+        pid: Its process id.
+        threads: How many it has.
+        children: The process ids of its children that are alive.
+    """
+
+    pid: int
+    threads: int
+    children: tuple[int, ...]
+
+
+@record
+class Inspected(Record):
+    """What came of an ``Inspect``, without those processes of which nothing can be said for certain."""
+
+    processes: tuple[Inspection, ...]
+
+
+@record
 class Passed(Record):
     """Time has passed: look at the deadlines."""
 
 
-SyncNotice: TypeAlias = Joined | Asked | Abandoned | Parted | Died | Tried | Passed
+SyncNotice: TypeAlias = Joined | Asked | Abandoned | Parted | Died | Tried | Silent | Inspected | Passed
 
 # --- Moves: the broker to the process around it -----------------------------------------------------------------------
 
@@ -153,4 +190,11 @@ class Free(Record):
     slot: int
 
 
-Move: TypeAlias = Answer | AnswerWithMemory | Try | Free
+@record
+class Inspect(Record):
+    """Find out whether these processes can do anything but wait. ``Inspected`` says what came of it, at once."""
+
+    pids: tuple[int, ...]
+
+
+Move: TypeAlias = Answer | AnswerWithMemory | Try | Free | Inspect

@@ -1,8 +1,9 @@
 """What travels between the broker and who uses it, to bytes and back; ``framing`` cuts the stream.
 
-The first frame on a connection is a ``Hello``, answered by a ``Greeting``, or a ``Goodbye``, which has no answer. Then
-come requests, each with a number; an answer bears the number of its request. A request with the number
-``WITHOUT_ANSWER`` gets none, whatever comes of it. ``Abandon`` travels like a request.
+The first frame on a connection is a ``Hello``, answered by a ``Greeting``; or a ``Goodbye`` or a ``Silence``, which
+have no answer, and nothing comes behind them. Then come requests, each with a number; an answer bears the number of its
+request. A request with the number ``WITHOUT_ANSWER`` gets none, whatever comes of it. ``Abandon`` travels like a
+request.
 
 As in ``codec``: ``marshal`` of plain values, which can run no code, bound at import.
 """
@@ -38,6 +39,7 @@ class Hello(Record):
         pid: Its process id; the kernel is asked where it can tell.
         wants_slots: Whether the descriptor of the slots shall come with the greeting.
         abandoned: Connections, closed before this one was opened, with the request that was interrupted on each.
+        is_blocking: Whether who asks on this connection does nothing else until the answer is there.
     """
 
     token: str
@@ -46,6 +48,7 @@ class Hello(Record):
     pid: int
     wants_slots: bool
     abandoned: tuple[tuple[ConnectionId, int], ...]
+    is_blocking: bool = True
 
 
 @record
@@ -71,6 +74,15 @@ class Goodbye(Record):
 
 
 @record
+class Silence(Record):
+    """The workers are silent. Only the run's own process may say so; see ``sync_moves.Silent``."""
+
+    token: str
+    runners: tuple[int, ...]
+    at: float
+
+
+@record
 class Greeting(Record):
     """You are welcome.
 
@@ -93,7 +105,7 @@ class Reply(Record):
     has_memory: bool = False
 
 
-Opening: TypeAlias = Hello | Goodbye
+Opening: TypeAlias = Hello | Goodbye | Silence
 
 _REQUESTS: tuple[type[Any], ...] = (*get_args(Request), Abandon)
 _OPENINGS: tuple[type[Any], ...] = get_args(Opening)

@@ -15,5 +15,5 @@ Who uses them:
 The other end:
 
 * ``broker_main``: where the broker's process begins; ``broker_process``: performs what ``policy.broker`` decides.
-* ``peers``: who is connected to it; ``deaths``: who has ended, and how.
+* ``peers``: who is connected to it; ``deaths``: who has ended, and how; ``inspection``: who may do more than wait.
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_requests import Origin, Request, Status
@@ -37,6 +37,8 @@ class LoopConnection(Connection):
         sock: See ``Connection``.
         hello: See ``Connection``.
     """
+
+    is_blocking: ClassVar[bool] = False
 
     def __init__(self, sock: RawSocket, hello: Hello) -> None:
         # By number, who waits for the answer, and what is held once it is granted.

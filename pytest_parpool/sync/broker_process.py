@@ -22,11 +22,14 @@ from pytest_parpool.model.sync_moves import (
     ConnectionId,
     Died,
     Free,
+    Inspect,
+    Inspected,
     Joined,
     Move,
     Parted,
     PartyId,
     Passed,
+    Silent,
     SyncNotice,
     Tried,
     Try,
@@ -42,12 +45,14 @@ from pytest_parpool.runtime.sync_codec import (
     Goodbye,
     Greeting,
     Hello,
+    Silence,
     decode_opening,
     decode_request,
     encode_greeting,
     encode_reply,
 )
 from pytest_parpool.sync.deaths import HAS_ENDED, describe_end, is_alive, watch
+from pytest_parpool.sync.inspection import inspect
 from pytest_parpool.sync.peers import Peer, PeerGoneError
 
 # How often a process is looked at that the system cannot watch for us.
@@ -83,7 +88,7 @@ class BrokerProcess:
         self._token = token
         self._name = f"{os.getpid()}-{time.monotonic_ns()}"
         self._slots = BrokerSlots()
-        self._broker = Broker(slots=SLOTS)
+        self._broker = Broker(slots=SLOTS, owner_pid=owner_pid)
         self._arrays: dict[int, int] = {}
         self._peers: dict[ConnectionId, Peer] = {}
         self._parties: dict[str, _Party] = {}
@@ -203,10 +208,14 @@ class BrokerProcess:
         credentials = peer.credentials()
         if opening.token != self._token:
             raise PeerGoneError
+        is_owner = credentials is None or credentials[0] == self._owner_pid
         match opening:
             case Goodbye():
-                if credentials is None or credentials[0] == self._owner_pid:
-                    self._is_over = True
+                self._is_over = self._is_over or is_owner
+                raise PeerGoneError
+            case Silence(_, runners, at):
+                if is_owner:
+                    self._handle(Silent(runners, at))
                 raise PeerGoneError
             case Hello():
                 pid = opening.pid if credentials is None else credentials[0]
@@ -221,7 +230,7 @@ class BrokerProcess:
         peer.is_greeted = True
         party.connections.add(peer.connection)
         self._party_of[peer.connection] = party
-        self._handle(Joined(peer.connection, party.party, pid, hello.name))
+        self._handle(Joined(peer.connection, party.party, pid, hello.name, hello.is_blocking))
         for connection, number in hello.abandoned:
             self._abandon(party, connection, number)
         greeting = encode_greeting(Greeting(peer.connection, self._name))
@@ -350,6 +359,8 @@ class BrokerProcess:
             case Free(slot):
                 self._slots.unmark(slot)
                 self._slots.let_go(slot)
+            case Inspect(pids):
+                self._handle(Inspected(tuple(found for pid in pids if (found := inspect(pid)) is not None)))
 
     def _try(self, slot: int) -> Tried:
         self._slots.mark(slot)  # Before the attempt: see the theory of operation.

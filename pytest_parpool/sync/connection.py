@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import _socket
 import array
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_moves import ConnectionId
@@ -63,7 +63,10 @@ class Connection:
         broker: Which broker it leads to.
         under_way: The number of the request that was asked last, until whoever asked says that its answer has arrived
             where it belongs, by making this 0.
+        is_blocking: Whether who asks does nothing else until the answer is there.
     """
+
+    is_blocking: ClassVar[bool] = True
 
     def __init__(self, sock: RawSocket, hello: Hello) -> None:
         self._sock = sock

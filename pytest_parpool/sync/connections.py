@@ -260,7 +260,8 @@ class Connections:
         with self._opening:
             wants_slots = self.slots is None or not self.slots.is_connected()
             abandoned = tuple(self._abandoned)
-            hello = Hello(self.service.token, self.name, self._key, self.pid, wants_slots, abandoned)
+            token = self.service.token
+            hello = Hello(token, self.name, self._key, self.pid, wants_slots, abandoned, kind.is_blocking)
             # A second broker would know nothing of what the first one kept.
             connection = kind.open(self.service, hello, may_start=not self._broker)
             if self._broker not in {"", connection.broker}:

@@ -24,7 +24,7 @@ from typing import Final
 from pytest_parpool.errors import ParpoolError
 from pytest_parpool.runtime.framing import frame
 from pytest_parpool.runtime.sockets import RawSocket
-from pytest_parpool.runtime.sync_codec import Goodbye, encode_opening
+from pytest_parpool.runtime.sync_codec import Goodbye, Silence, encode_opening
 from pytest_parpool.sync.system import System
 
 # Many times what a start takes on a busy machine.
@@ -95,6 +95,25 @@ class Service:
         try:
             sock.send(frame(encode_opening(Goodbye(self.token))))
         except OSError:  # It has ended just now.
+            pass
+        finally:
+            sock.close()
+
+    def tell_silence(self, runners: tuple[int, ...], at: float) -> None:
+        """Have the broker see whether all of the run's workers wait for each other, if there is one. Never blocks.
+
+        Only the run's own process may say it.
+
+        Args:
+            runners: The process ids of all workers that are alive.
+            at: When they were, on the machine's monotonic clock.
+        """
+        sock = _new_socket()
+        try:
+            sock.setblocking(False)
+            sock.connect(self.address)
+            sock.send(frame(encode_opening(Silence(self.token, runners, at))))
+        except OSError:  # There is none, or too many want to speak with it: there will be another time.
             pass
         finally:
             sock.close()

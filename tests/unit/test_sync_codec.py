@@ -17,6 +17,7 @@ from pytest_parpool.runtime.sync_codec import (
     Hello,
     Opening,
     Reply,
+    Silence,
     decode_greeting,
     decode_opening,
     decode_reply,
@@ -71,8 +72,10 @@ REQUESTS: list[Request] = [
 ]
 OPENINGS: list[Opening] = [
     Hello("token", NAME, "1-ab", 1, True, ((ConnectionId(3), 4), (ConnectionId(5), 6))),
-    Hello("", "", "", 0, False, ()),
+    Hello("", "", "", 0, False, (), False),
     Goodbye("token"),
+    Silence("token", (), 0.5),
+    Silence("token", (1, 2**22), 1e9),
 ]
 
 

@@ -116,6 +116,11 @@ class Barriers(ObjectKind):
         missing = barrier.parties - len(others) - 1
         return f"{_title(barrier)} is {waiting}; {missing} of {barrier.parties} did not come"
 
+    def describe_wait(self, call: Call) -> str:
+        """See `ObjectKind.describe_wait`. The others have lines of their own."""
+        barrier = self._barriers[call.name]
+        return f"waits at {_title(barrier)} ({len(barrier.waiting)} of {barrier.parties} have come)"
+
     def _barrier(self, call: Call, request: _Request) -> _Barrier | None:
         """Return a barrier, new if need be, or refuse the call and return None."""
         barrier = self._barriers.get(request.name)

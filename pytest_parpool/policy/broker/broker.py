@@ -15,11 +15,13 @@ from pytest_parpool.model.sync_moves import (
     Asked,
     ConnectionId,
     Died,
+    Inspected,
     Joined,
     Move,
     Parted,
     PartyId,
     Passed,
+    Silent,
     SyncNotice,
     Tried,
 )
@@ -38,9 +40,11 @@ from pytest_parpool.policy.broker.parties import PARTED_KEPT, Connection, Party
 from pytest_parpool.policy.broker.queues import Queues
 from pytest_parpool.policy.broker.read_write import ReadWriteLocks
 from pytest_parpool.policy.broker.semaphores import Semaphores
+from pytest_parpool.policy.broker.standstill import StandstillWatch
 from pytest_parpool.policy.broker.values import Values
 
 DEATHS_KEPT = 64  # A lock's note may be found some time after its writer's death; how it died is nice to know then.
+_FINDINGS = frozenset({Tried, Inspected})  # What the broker itself wanted to know, for the notice before.
 EARLY_KEPT = 64  # Requests abandoned on connections not heard of yet; mostly they are over, and will never be.
 
 
@@ -51,9 +55,10 @@ class Broker:
 
     Args:
         slots: How many locks parties can take by themselves; the others are always given by the broker.
+        owner_pid: The run's own process, which runs the tests itself if it uses shared objects; 0 if it never does.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, owner_pid: int = 0) -> None:
         self._desk = desk = Desk()
         self._parties: dict[PartyId, Party] = {}
         self._buried: set[PartyId] = set()
@@ -67,6 +72,7 @@ class Broker:
         locks.tell_orphaned = conditions.lose_lock
         self._changes = Changes(desk)
         self._told_changes = 0
+        self._standstill = standstill = StandstillWatch(desk, self._parties, lambda: self._by_pid.get(owner_pid))
         self._kinds: tuple[ObjectKind, ...] = (
             locks,
             conditions,
@@ -91,6 +97,8 @@ class Broker:
             Parted: self._part,
             Died: self._bury,
             Tried: locks.handle_tried,
+            Silent: standstill.handle_silent,
+            Inspected: standstill.handle_inspected,
             Passed: self._pass,
         }
 
@@ -114,7 +122,7 @@ class Broker:
         desk.now = now
         moves: list[Move] = []
         desk.moves = moves
-        if type(notice) is not Tried:
+        if type(notice) not in _FINDINGS:
             desk.turn += 1
         self._notices[type(notice)](notice)
         if desk.changes != self._told_changes:
@@ -133,6 +141,8 @@ class Broker:
         call = Call(connection, asked.number, asked.origin, asked.request, kind, self._calls, self._desk.now)
         connection.last_number = max(connection.last_number, asked.number)
         handler(call, asked.request)
+        if call.is_waiting and call.timeout is None:
+            self._standstill.expect()
         if asked.number in connection.abandoned_early:
             connection.abandoned_early.discard(asked.number)
             self._undo(connection, asked.number)
@@ -178,7 +188,7 @@ class Broker:
         if party is None:
             party = self._parties[joined.party] = Party(joined.party, joined.name, joined.pid)
             self._by_pid[joined.pid] = party
-        connection = Connection(joined.connection, party)
+        connection = Connection(joined.connection, party, is_blocking=joined.is_blocking)
         party.connections[connection.id] = self._connections[connection.id] = connection
         for key in [key for key in self._abandoned_early if key[0] == connection.id]:
             del self._abandoned_early[key]

@@ -21,7 +21,7 @@ class Desk:
 
     Attributes:
         now: The time of the notice that is being handled.
-        turn: How many notices came; what came of a ``Try`` belongs to the notice that led to it.
+        turn: How many notices came; what came of a ``Try`` or an ``Inspect`` belongs to the notice that led to it.
         moves: What is to be done because of it.
         changes: How many changes there were, of anything that a user can see.
         deadlines: What is to be done later.

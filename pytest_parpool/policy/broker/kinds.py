@@ -54,6 +54,10 @@ class ObjectKind(abc.ABC):
         """Say why a call is not served, for somebody who has waited too long. Called for kinds that make wait."""
         raise NotImplementedError(call.request)  # pragma: no cover - never asked of the others
 
+    def describe_wait(self, call: Call) -> str:
+        """Say what a call does that waits, to be put behind who asks. Called for kinds that make wait."""
+        return f"waits: {self.explain(call)}"
+
     def obstacles(self, call: Call) -> Obstacles:
         """Return who is in the way of a call that waits."""
         return Obstacles()

@@ -36,11 +36,22 @@ class Party:
         self.connections: dict[ConnectionId, Connection] = {}
         self.parted: dict[ConnectionId, Connection] = {}
 
+    @property
+    def blocked(self) -> list[Call]:
+        """What its threads wait for, in which they can do nothing else."""
+        return [
+            call
+            for connection in self.connections.values()
+            if connection.is_blocking
+            for call in connection.waiting.values()
+        ]
+
 
 class Connection:
     """A connection, open or closed.
 
     Attributes:
+        is_blocking: Whether who asks on it does nothing else until it is answered.
         waiting: What waits on it, by the request's number.
         parted: What waited on it when it was closed.
         grants: By lane the number of the last request that was granted, and what undoes that.
@@ -48,11 +59,12 @@ class Connection:
         abandoned_early: Numbers that were abandoned before they came: the two ways to the broker are not in order.
     """
 
-    __slots__ = ("abandoned_early", "grants", "id", "last_number", "parted", "party", "waiting")
+    __slots__ = ("abandoned_early", "grants", "id", "is_blocking", "last_number", "parted", "party", "waiting")
 
-    def __init__(self, connection_id: ConnectionId, party: Party) -> None:
+    def __init__(self, connection_id: ConnectionId, party: Party, *, is_blocking: bool) -> None:
         self.id = connection_id
         self.party = party
+        self.is_blocking = is_blocking
         self.waiting: dict[int, Call] = {}
         self.parted: dict[int, Call] = {}
         self.grants: dict[int, tuple[int, Callable[[], None]]] = {}

@@ -13,11 +13,15 @@ from pytest_parpool.model.sync_moves import (
     Died,
     Free,
     Holder,
+    Inspect,
+    Inspected,
+    Inspection,
     Joined,
     Move,
     Parted,
     PartyId,
     Passed,
+    Silent,
     SyncNotice,
     Tried,
     Try,
@@ -36,24 +40,26 @@ class Bench:
         order: The keys of ``answers``, in the order in which they came.
         alone: What parties have taken by themselves: who has it, by slot.
         dead: Who died with a lock that is free now, by slot.
+        system: What the system says of a process, by its id; None if nothing. Else it has one thread and no children.
         moves: All moves that were no answers.
     """
 
-    def __init__(self, slots: int = 4) -> None:
-        self.broker = Broker(slots)
+    def __init__(self, slots: int = 4, owner_pid: int = 0) -> None:
+        self.broker = Broker(slots, owner_pid)
         self.now = 100.0
         self.answers: dict[tuple[int, int], tuple[Status, Any]] = {}
         self.order: list[tuple[int, int]] = []
         self.alone: dict[int, Holder | None] = {}
         self.dead: dict[int, Holder] = {}
+        self.system: dict[int, Inspection | None] = {}
         self.moves: list[Move] = []
         self._numbers = 0
         for number in (1, 2, 3):
             self.join(number, number)
 
-    def join(self, connection: int, party: int) -> None:
+    def join(self, connection: int, party: int, *, is_blocking: bool = True) -> None:
         """Open a connection."""
-        self.tell(Joined(ConnectionId(connection), PartyId(party), 100 + party, f"gw{party}"))
+        self.tell(Joined(ConnectionId(connection), PartyId(party), 100 + party, f"gw{party}", is_blocking))
 
     def ask(self, connection: int, request: Request, *, lane: int | None = None) -> tuple[int, int]:
         """Ask, and return the key under which the answer is found."""
@@ -82,6 +88,15 @@ class Bench:
         """Have a process killed."""
         self.tell(Died(PartyId(party), KILLED))
 
+    def be_silent(self, *parties: int, ago: float = 0.0) -> None:
+        """Say that the processes of these parties are all that run tests; time passes until that was looked at."""
+        self.tell_silence(*parties, ago=ago)
+        self.wait(1.0)
+
+    def tell_silence(self, *parties: int, ago: float = 0.0) -> None:
+        """Say that the processes of these parties were all that run tests, some time ago."""
+        self.tell(Silent(tuple(100 + party for party in parties), self.now - ago))
+
     def wait(self, seconds: float) -> None:
         """Have time pass."""
         self.now += seconds
@@ -102,6 +117,10 @@ class Bench:
                     is_taken = slot not in self.alone
                     holder = self.dead.pop(slot, None) if is_taken else self.alone[slot]
                     self.tell(Tried(slot, is_taken, holder))
+                case Inspect(pids):
+                    self.moves.append(move)
+                    found = [self.system.get(pid, Inspection(pid, 1, ())) for pid in pids]
+                    self.tell(Inspected(tuple(process for process in found if process is not None)))
 
     def status(self, key: tuple[int, int]) -> Status | None:
         """Return how a request ended; None if it waits."""

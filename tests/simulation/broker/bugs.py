@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from pytest_parpool.model.sync_moves import Abandoned, Asked, Died, Free, Move, Parted, SyncNotice, Tried, Try
+from pytest_parpool.model.sync_moves import (
+    Abandoned,
+    Asked,
+    Died,
+    Free,
+    Inspected,
+    Inspection,
+    Move,
+    Parted,
+    SyncNotice,
+    Tried,
+    Try,
+)
 from pytest_parpool.model.sync_requests import LockLetGo
 from pytest_parpool.policy.broker.barriers import Barriers
 from pytest_parpool.policy.broker.broker import Broker
@@ -103,6 +115,26 @@ class SeesNoDeadlock(Broker):
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
         self._desk.look_for_deadlock = lambda _call: None  # type: ignore[assignment]
+
+
+class SeesNoStandstill(Broker):
+    """If nobody is left who could end the waits, they are not ended."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self._standstill._suspect = lambda _silent: None  # type: ignore[method-assign, assignment]
+
+
+class OverlooksThreads(Broker):
+    """That one thread of each process waits is taken for a standstill."""
+
+    def handle(self, notice: SyncNotice, now: float) -> list[Move]:
+        """See the class."""
+        if isinstance(notice, Inspected):
+            lanes = {party.pid: len({call.lane for call in party.blocked}) for party in self._parties.values()}
+            threads = [Inspection(process.pid, lanes[process.pid], ()) for process in notice.processes]
+            notice = Inspected(tuple(threads))
+        return super().handle(notice, now)
 
 
 class IgnoresAbandoned(Broker):
@@ -213,6 +245,8 @@ BUGS: tuple[type[Broker], ...] = (
     FreesWhatIsHeld,
     LastComesFirst,
     SeesNoDeadlock,
+    SeesNoStandstill,
+    OverlooksThreads,
     IgnoresAbandoned,
     ForgetsGrantsOfClosedConnections,
     ForgetsEarlyAbandoned,

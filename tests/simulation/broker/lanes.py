@@ -89,6 +89,11 @@ class Process:
     taken: set[str] = dataclasses.field(default_factory=set)
     lanes: list[Lane] = dataclasses.field(default_factory=list)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is alive and has nothing more to do."""
+        return self.is_alive and all(lane.is_over for lane in self.lanes)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
@@ -99,6 +104,7 @@ class Habits:
         locks: The names of the locks.
         sections: How many sections each runs.
         waits_for_ever: How probable it is that a wait for a lock or the like has no timeout.
+        waits_in_vain: How probable it is that a wait that nobody may end has none.
         crossed: How probable it is that a section has another one in it.
     """
 
@@ -106,6 +112,7 @@ class Habits:
     locks: tuple[str, ...]
     sections: int
     waits_for_ever: float
+    waits_in_vain: float
     crossed: float
 
 
@@ -223,6 +230,10 @@ class Lane:
             return None
         return self._source.choice([0.0, 0.5, 2.0])
 
+    def _patience(self, seconds: float) -> float | None:
+        """Return a timeout for what may never happen."""
+        return None if self._source.random() < self._habits.waits_in_vain else seconds
+
     # --- What it does ------------------------------------------------------------------------------------------------
 
     def _run(self) -> Steps:
@@ -331,23 +342,24 @@ class Lane:
         if status is Status.DONE:
             self._ledger.end_once(name)
 
-    # --- What may never happen, so that it is waited for with a timeout only -----------------------------------------
+    # --- What may never happen ---------------------------------------------------------------------------------------
 
     def _use_event(self) -> Steps:
-        requests: list[Request] = [SetEvent("e"), ClearEvent("e"), WaitEvent("e", 1.0)]
+        requests: list[Request] = [SetEvent("e"), ClearEvent("e"), WaitEvent("e", self._patience(1.0))]
         yield from self._ask(self._source.choice(requests))
 
     def _use_barrier(self) -> Steps:
-        yield from self._ask(WaitBarrier(self._source.choice(["b1", "b2"]), BARRIER_PARTIES, 1.5))
+        name = self._source.choice(["b1", "b2"])
+        yield from self._ask(WaitBarrier(name, BARRIER_PARTIES, self._patience(1.5)))
 
     def _use_queue(self) -> Steps:
         if self._source.random() < 0.5:
             task = self._source.getrandbits(60)
-            status, _ = yield from self._ask(PutOnQueue("q", MAXSIZE, ("plain", task), 1.0))
+            status, _ = yield from self._ask(PutOnQueue("q", MAXSIZE, ("plain", task), self._patience(1.0)))
             if status is Status.DONE:
                 self._ledger.put.add(task)
             return
-        status, payload = yield from self._ask(GetFromQueue("q", MAXSIZE, 1.0))
+        status, payload = yield from self._ask(GetFromQueue("q", MAXSIZE, self._patience(1.0)))
         if status is Status.DONE:
             assert payload[1] not in self._ledger.got, "two got the same"
             self._ledger.got.add(payload[1])
@@ -364,4 +376,4 @@ class Lane:
         status, ticket = yield from self._ask(EnlistCondition("c"))
         yield from let_go()
         if status is Status.DONE:
-            yield from self._ask(WaitCondition("c", ticket, 2.0))
+            yield from self._ask(WaitCondition("c", ticket, self._patience(2.0)))

@@ -21,16 +21,21 @@ from pytest_parpool.model.sync_moves import (
     ConnectionId,
     Died,
     Free,
+    Inspect,
+    Inspected,
+    Inspection,
     Joined,
     Parted,
     PartyId,
     Passed,
+    Silent,
     SyncNotice,
     Tried,
     Try,
 )
 from pytest_parpool.model.sync_requests import GetFromQueue, Origin, Status
 from pytest_parpool.policy.broker.broker import Broker
+from pytest_parpool.policy.broker.standstill import HEADING
 from tests.simulation.broker.kernel import BROKER_PID, Kernel
 from tests.simulation.broker.lanes import MAXSIZE, Habits, Lane, Process, Wire
 from tests.simulation.broker.promises import Ledger
@@ -52,6 +57,7 @@ class World:
         dies: How probable it is at a step that a process dies.
         interrupts: How probable it is at a step that a wait is interrupted.
         hurries: How probable it is at a step that time passes though there is something else to do.
+        silences: How probable it is at a step that the broker is told who runs tests; if not 0, also when all wait.
     """
 
     habits: Habits
@@ -60,6 +66,7 @@ class World:
     dies: float
     interrupts: float
     hurries: float
+    silences: float
 
 
 class Simulator:
@@ -92,6 +99,8 @@ class Simulator:
         self._wire_count = 0
         self._deaths: list[Process] = []
         self._answered: list[tuple[Any, Any]] = []
+        self._is_silence_told = False
+        self._able: list[Lane] = []
         self._processes = [Process(PartyId(n), FIRST_PID + n) for n in range(len(world.lanes))]
         self._lanes = [
             Lane(
@@ -127,6 +136,8 @@ class Simulator:
                 break
             self._check_quiet(waiting)
             wants = [(lane, lane.wants) for lane in waiting]
+            if self._world.silences:
+                self._tell_silence()
             promise(self._pass(), f"nobody can go on, nothing depends on the time: {wants}")
             promise(self._now - last_progress < PATIENCE_SECONDS, f"nobody goes on: {wants}")
         else:
@@ -144,6 +155,10 @@ class Simulator:
             if wire.down and not wire.is_closed:
                 moves.append(lambda wire=wire: wire.lane.hear(*wire.down.popleft()))  # type: ignore[misc]
         moves += [lambda process=process: self._tell_death(process) for process in self._deaths]  # type: ignore[misc]
+        if self._world.silences:  # Else those who have done all stay, as an idle worker does.
+            speaking = {wire.party for wire in self._wires.values() if wire.up}
+            ended = [process for process in self._processes if process.is_over and process.id not in speaking]
+            moves += [lambda process=process: self._kill(process) for process in ended]  # type: ignore[misc]
         return moves
 
     def _pass(self) -> bool:
@@ -151,12 +166,26 @@ class Simulator:
         at = self._broker.next_deadline()
         if at is None:
             return False
+        if self._is_silence_told:
+            # The process around reads what has come before time passes, and so much time that all of it has come.
+            self._is_silence_told = False
+            self._deliver_all()
         # Never exactly on time.
         self._now = max(self._now, at) + self._source.random() * 0.01
         self._take(Passed())
         return True
 
+    def _deliver_all(self) -> None:
+        while wires := [wire for wire in self._wires.values() if wire.up or wire.is_closed]:
+            self._deliver(self._source.choice(wires))
+
+    def _tell_silence(self) -> None:
+        self._is_silence_told = True
+        self._take(Silent(tuple(process.pid for process in self._processes if process.is_alive), self._now))
+
     def _disturb(self) -> None:
+        if self._source.random() < self._world.silences:
+            self._tell_silence()
         if self._source.random() < self._world.dies:
             alive = [process for process in self._processes if process.is_alive]
             if len(alive) > 1:
@@ -226,6 +255,8 @@ class Simulator:
                 case Free(slot):
                     self._kernel.slots[slot].is_marked = False
                     self._kernel.let_go(slot, BROKER_PID)
+                case Inspect(pids):
+                    self._inspect(pids)
 
     def _answer(self, connection: ConnectionId, number: int, status: Status, value: Any) -> None:
         self.seen[status.name] += 1
@@ -241,6 +272,9 @@ class Simulator:
             assert wire is not None
             self._ledger.check_deadlock(wire.lane)
             self.seen["deadlock checked"] += 1
+        if status is Status.DEADLOCK and value.startswith(HEADING):
+            self.seen["standstill"] += 1
+            promise(not self._able, f"a standstill is seen, but {self._able} could go on")
         if wire is not None and not wire.is_closed:
             wire.down.append((number, status, value))
 
@@ -257,6 +291,17 @@ class Simulator:
             self._kernel.slots[slot].is_marked = True
         self.seen["taken" if is_taken else "not taken"] += 1
         self._handle(Tried(slot, is_taken, holder))
+
+    def _inspect(self, pids: tuple[int, ...]) -> None:
+        """Say how many threads the living processes have, and remember who of them could go on."""
+        alive = [process for process in self._processes if process.is_alive]
+        lanes = {process.pid: [lane for lane in process.lanes if not lane.is_over] for process in alive}
+        self._able = [lane for lanes_of in lanes.values() for lane in lanes_of if not self._is_blocked(lane)]
+        found = [Inspection(pid, len(lanes[pid]), ()) for pid in pids if pid in lanes]
+        self._handle(Inspected(tuple(found)))
+
+    def _is_blocked(self, lane: Lane) -> bool:
+        return lane.wants is not None and self._ledger.is_open(lane.pending) and lane.wants.timeout is None  # type: ignore[union-attr]
 
     def _let_others_step(self) -> None:
         for _ in range(self._source.choice([0, 0, 1, 5])):

@@ -25,8 +25,8 @@ def test_random_runs_see_everything() -> None:
     for seed in range(400):
         seen += simulate(seed).seen
     everything = (
-        "taken, not taken, interrupted wait, deadlock checked, DONE, TIMED_OUT, DEADLOCK, BROKEN, LockLetGo, "
-        "AcquireLock, ReleaseLock, AcquireSemaphore, AcquireReadWrite, WaitEvent, WaitBarrier, PutOnQueue, "
+        "taken, not taken, interrupted wait, deadlock checked, standstill, DONE, TIMED_OUT, DEADLOCK, BROKEN, "
+        "LockLetGo, AcquireLock, ReleaseLock, AcquireSemaphore, AcquireReadWrite, WaitEvent, WaitBarrier, PutOnQueue, "
         "GetFromQueue, BeginOnce, WaitCondition, NotifyCondition"
     )
     assert [name for name in everything.split(", ") if not seen[name]] == []

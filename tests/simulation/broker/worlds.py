@@ -47,12 +47,14 @@ def random_world(source: random.Random) -> World:
     def sometimes(most: float) -> float:
         return source.random() * most if source.random() < 0.5 else 0.0
 
+    waits_in_vain = sometimes(1.0)
     return World(
         habits=Habits(
             kinds=source.choice(MIXES),
             locks=("condition:c", "a", "b")[: source.randint(1, 3)],
             sections=source.randint(1, 6),
             waits_for_ever=source.choice([1.0, 0.9, 0.3]),
+            waits_in_vain=waits_in_vain,
             crossed=source.choice([0.0, 0.3, 0.5]),
         ),
         lanes=tuple(source.randint(1, 2) for _ in range(source.randint(2, 4))),
@@ -60,4 +62,5 @@ def random_world(source: random.Random) -> World:
         dies=sometimes(0.02),
         interrupts=sometimes(0.05),
         hurries=sometimes(0.05),
+        silences=0.05 if waits_in_vain else sometimes(0.05),
     )
