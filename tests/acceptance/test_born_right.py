@@ -348,11 +348,13 @@ def test_the_last_test_of_a_worker_that_was_told_to_wait(pytester: pytest.Pytest
             happenings.note(worker_id, "teardown")
 
         def test_long():
+            happenings.tell("begun long")
             # By then the other has asked for more, and stands idle.
             happenings.wait_for("finished short")
 
         def test_short():
-            pass
+            # Else it might be over before the other worker is born, and its worker take both.
+            happenings.wait_for("begun long")
         """
     )
     pytester.makepyfile(

@@ -61,6 +61,7 @@ def test_no_example_is_left_out() -> None:
         ("how-to/coordinate-tests", "ini"),
         ("how-to/initialise-workers", "python"),
         ("how-to/initialise-workers", "ini"),
+        ("how-to/measure-coverage", "ini"),
         ("how-to/recycle-workers", "ini"),
     }
 
@@ -156,6 +157,36 @@ def test_turns_of_the_tutorial(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-n", "4")
     result.assert_outcomes(passed=8, errors=8)
     assert "test ended while holding: lock 'ledger', taken at test_turns.py:10" in result.stdout.str()
+
+
+def test_coverage_settings(pytester: pytest.Pytester) -> None:
+    """With them a child that a test forks is measured, too, and so is what ends by ``os._exit``."""
+    (settings,) = [
+        block.text for block in blocks() if (block.page, block.language) == ("how-to/measure-coverage", "ini")
+    ]
+    (pytester.path / ".coveragerc").write_text(settings, encoding="utf-8")
+    pytester.makepyfile(
+        mypackage="""
+        import os
+
+        def leave():
+            os._exit(0)
+        """,
+        test_child="""
+        import os
+
+        import mypackage
+
+        def test_child():
+            pid = os.fork()
+            if not pid:
+                mypackage.leave()
+            assert os.waitpid(pid, 0)[1] == 0
+        """,
+    )
+    result = run(pytester, "-n", "2", "--cov=mypackage", "--cov-report=term-missing")
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r"mypackage.py +\d+ +0 +100%"])
 
 
 def test_bank_of_the_readme(pytester: pytest.Pytester) -> None:
