@@ -64,13 +64,15 @@ def take_over_after_fork(cov: Coverage, data: CoverageData) -> None:
         # Another thread of the parent may have held it.
         collector.data_lock = threading.Lock()
     record_to(cov, data)
-    successor: Any = Coverage.current()
-    if successor is not cov and not _private(cov)._started and successor is not None:
-        # ``patch = fork`` has stopped it and started another in its place, which does not know what the first was told
-        # by its user. Whoever saves that one (``patch = _exit``) saves ours.
-        successor.stop()
-        successor._collector.reset()
-        successor._data = data
+    if not _private(cov)._started:
+        # ``patch = fork`` has stopped it.
+        successor: Any = Coverage.current()
+        if successor is not None and successor._collector.pid == os.getpid():
+            # And has started another in its place, which does not know what the first was told by its user. Whoever
+            # saves that one (``patch = _exit``) saves ours.
+            successor.stop()
+            successor._collector.reset()
+            successor._data = data
         _private(cov)._warn_preimported_source = False  # What is imported is known, and was measured.
         cov.start()
 
