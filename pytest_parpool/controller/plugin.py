@@ -22,7 +22,7 @@ from pytest_parpool.errors import BadSettingError
 from pytest_parpool.limits import check_open_files
 from pytest_parpool.model.plan import Plan
 from pytest_parpool.runtime.pool import WorkerPool
-from pytest_parpool.runtime.template import WorkerMain
+from pytest_parpool.runtime.spawner import WorkerMain
 from pytest_parpool.settings import Settings, publish
 from pytest_parpool.stash import MEASUREMENT
 

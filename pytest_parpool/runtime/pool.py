@@ -6,12 +6,14 @@ What ``multiprocessing.Pool`` and ``multiprocessing.Queue`` do instead when a wo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_parpool.model.ids import WorkerId, worker_ids
-from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.running_pool import RunningPool
+from pytest_parpool.runtime.spawner import WorkerMain
+from pytest_parpool.runtime.template import Template
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
@@ -60,7 +62,7 @@ class WorkerPool:
         if self.initializer is not None:
             self.initializer(*self.initargs)
 
-    def start(self, main: Callable[[WorkerLink, WorkerId], None]) -> RunningPool:
+    def start(self, main: WorkerMain) -> RunningPool:
         """Fork the template. No worker is born yet.
 
         Args:
@@ -69,4 +71,4 @@ class WorkerPool:
         Raises:
             OSError: If the system gives no process or no descriptors.
         """
-        return RunningPool(self.workers, self.context, main)
+        return RunningPool(self.workers, functools.partial(Template, self.context, main))

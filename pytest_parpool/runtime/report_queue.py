@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.channel import Channel
-from pytest_parpool.runtime.template import Template
+from pytest_parpool.runtime.spawner import Spawner
 
-Source: TypeAlias = "Channel | Template | int"
+Source: TypeAlias = "Channel | Spawner | int"
 
 
 class ReportQueue:
@@ -30,7 +30,7 @@ class ReportQueue:
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
-    def watch(self, source: Channel | Template, worker: WorkerId | None) -> None:
+    def watch(self, source: Channel | Spawner, worker: WorkerId | None) -> None:
         """Look after a source from now on."""
         self._selector.register(source, selectors.EVENT_READ, (source, worker))
 
@@ -48,7 +48,7 @@ class ReportQueue:
         if key is not None and key.events != events:
             self._selector.modify(channel, events, (channel, worker))
 
-    def forget(self, source: Channel | Template) -> None:
+    def forget(self, source: Channel | Spawner) -> None:
         """Look after a source no more; one that is not watched is fine."""
         if source in self._selector.get_map():
             self._selector.unregister(source)

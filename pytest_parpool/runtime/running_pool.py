@@ -1,4 +1,4 @@
-"""The running pool: a template, the workers that it forks, and the queue that their reports come through.
+"""The running pool: a spawner, the workers that it starts, and the queue that their reports come through.
 
 It decides nothing: who is born, what a worker is sent, and when one is killed, is said by the caller.
 """
@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
@@ -18,29 +17,25 @@ from pytest_parpool.model.notices import Gone, Heard, TemplateGone
 from pytest_parpool.runtime.channel import Channel
 from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.lifeline import Lifeline
-from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.outputs import LastOutput
 from pytest_parpool.runtime.report_queue import ReportQueue
-from pytest_parpool.runtime.sockets import stream_pair
-from pytest_parpool.runtime.template import Born, Ended, Template, Unborn
+from pytest_parpool.runtime.sockets import RawSocket, stream_pair
+from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn
 from pytest_parpool.runtime.worker_process import WorkerProcess
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkContext
 
 # How long a killed process may take to be reaped before we stop waiting; only a kernel in trouble needs it.
 _REAP_SECONDS = 10.0
 
 
 class RunningPool:
-    """A template, its workers and their report queue. A context manager: at its end every process is gone.
+    """A spawner, its workers and their report queue. A context manager: at its end every process is gone.
 
     All methods are for one thread.
 
     Args:
         workers: The slots.
-        context: See ``WorkerPool``.
-        main: What each worker does; returns when it is done.
+        start_spawner: Starts what starts the workers, which are tied to the lifeline and have a page of the ledger.
+        make_channel: Makes our end of a worker's connection from the socket.
 
     Raises:
         OSError: If the system gives no process or no descriptors.
@@ -49,20 +44,21 @@ class RunningPool:
     def __init__(
         self,
         workers: Sequence[WorkerId],
-        context: ForkContext | None,
-        main: Callable[[WorkerLink, WorkerId], None],
+        start_spawner: Callable[[Lifeline, Ledger], Spawner],
+        make_channel: Callable[[RawSocket], Channel] = Channel,
     ) -> None:
+        self._make_channel = make_channel
         self._processes: dict[WorkerId, WorkerProcess] = {}
         self._lifeline = Lifeline()
         self._ledger = Ledger(workers)
         try:
-            self._template = Template(context, main, self._lifeline, self._ledger)
+            self._spawner = start_spawner(self._lifeline, self._ledger)
         except BaseException:  # handed on
             self._lifeline.close()
             raise
-        # Only now: what the template has not inherited, no worker has to close.
+        # Only now: what a template has not inherited, no worker has to close.
         self.queue = ReportQueue()
-        self.queue.watch(self._template, None)
+        self.queue.watch(self._spawner, None)
         self._pending_gone: list[Gone] = []
         # Born, or being born, before anybody has asked for them.
         self._ahead: set[WorkerId] = set()
@@ -101,12 +97,12 @@ class RunningPool:
     def _bear(self, worker: WorkerId) -> None:
         assert worker not in self._processes, worker
         ours, theirs = stream_pair()
-        channel = Channel(ours)
+        channel = self._make_channel(ours)
         self._processes[worker] = WorkerProcess(channel)
         self._last_outputs.pop(worker, None)
         self._ledger.page(worker).reset()
         try:
-            self._template.spawn(worker, theirs)
+            self._spawner.spawn(worker, theirs)
         except OSError as error:
             self._end(worker, Exit(None, f"the template process is gone: {error}"))
             return
@@ -166,7 +162,7 @@ class RunningPool:
     @property
     def template_pid(self) -> int:
         """The template's process id."""
-        return self._template.pid
+        return self._spawner.pid
 
     def last_output(self, worker: WorkerId) -> LastOutput:
         """Return what the slot's last process had written and not sent when it ended."""
@@ -192,9 +188,9 @@ class RunningPool:
                 self.queue.update(source, worker)
                 notices += self._end_of_orphan(worker)
         for source, worker in ready:
-            if isinstance(source, Template):
-                notices += self._hear_template()
-            elif isinstance(source, int) and worker is not None:
+            if worker is None:
+                notices += self._hear_spawner()
+            elif isinstance(source, int):
                 # Only without a template are pidfds watched: then nobody can say how the worker ended.
                 notices += self._end_all_read(worker, Exit(None))
         notices += self._pending_gone
@@ -208,9 +204,9 @@ class RunningPool:
                 process.open_outputs(event)  # It stands still until it is answered.
         return [Heard(worker, event) for event in events]
 
-    def _hear_template(self) -> list[Heard | Gone | TemplateGone]:
+    def _hear_spawner(self) -> list[Heard | Gone | TemplateGone]:
         notices: list[Heard | Gone | TemplateGone] = []
-        for word in self._template.receive():
+        for word in self._spawner.receive():
             process = self._processes.get(word.worker)
             if process is None:
                 if isinstance(word, Born) and word.pidfd >= 0:
@@ -223,9 +219,9 @@ class RunningPool:
                     notices += self._end_all_read(word.worker, Exit(None, f"it could not be forked: {why}"))
                 case Ended(_, exit_):
                     notices += self._end_all_read(word.worker, exit_)
-        if self._template.is_ended:
-            self.queue.forget(self._template)
-            notices.append(TemplateGone(self._template.wait_exit(_REAP_SECONDS)))
+        if self._spawner.is_ended:
+            self.queue.forget(self._spawner)
+            notices.append(TemplateGone(self._spawner.wait_exit(_REAP_SECONDS)))
             for worker, process in list(self._processes.items()):
                 if process.pidfd >= 0:
                     self.queue.watch_fd(process.pidfd, worker)
@@ -242,7 +238,7 @@ class RunningPool:
         we wait for it.
         """
         process = self._processes.get(worker)
-        if process is None or process.pidfd >= 0 or not (self._template.is_ended and process.channel.is_ended):
+        if process is None or process.pidfd >= 0 or not (self._spawner.is_ended and process.channel.is_ended):
             return []
         return self._end_all_read(worker, Exit(None))
 
@@ -272,7 +268,7 @@ class RunningPool:
     def close(self) -> None:
         """Kill what is alive, and wait for it to be gone. In a run that ended well there is nothing left to kill."""
         self.signal_all(signal.SIGKILL)
-        self._template.close()
+        self._spawner.close()
         self._lifeline.close()
         for worker, process in list(self._processes.items()):
             process.wait_end(_REAP_SECONDS)

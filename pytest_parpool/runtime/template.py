@@ -23,23 +23,19 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.forking import Child, fork
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
+from pytest_parpool.runtime.spawner import Born, Ended, Unborn, Word, WorkerMain
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
-
-WorkerMain: TypeAlias = Callable[[WorkerLink, WorkerId], None]
-"""What a worker does: called in it, with its connection and its slot; leaves by returning."""
 
 _MESSAGE_BYTES = 65536
 _MESSAGE_FDS = 4
@@ -49,34 +45,6 @@ _REAP_SECONDS = 0.02
 _EXIT_POLL_SECONDS = 0.0005
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
 _KILL_SECONDS = 10.0
-
-
-@record
-class Born(Record):
-    """A worker was forked. ``pidfd`` is -1 where there is no such thing; the receiver owns it."""
-
-    worker: WorkerId
-    pid: int
-    pidfd: int
-
-
-@record
-class Unborn(Record):
-    """A worker could not be forked."""
-
-    worker: WorkerId
-    why: str
-
-
-@record
-class Ended(Record):
-    """A worker was reaped."""
-
-    worker: WorkerId
-    exit: Exit
-
-
-Word: TypeAlias = Born | Unborn | Ended
 
 
 class Template:

@@ -1,0 +1,82 @@
+"""What starts worker processes, reaps them, and says how they ended: the one interface of every start method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.sockets import RawSocket
+
+WorkerMain: TypeAlias = Callable[[WorkerLink, WorkerId], None]
+"""What a worker does: called in it, with its connection and its slot; leaves by returning."""
+
+
+@record
+class Born(Record):
+    """A worker was forked. ``pidfd`` is -1 where there is no such thing; the receiver owns it."""
+
+    worker: WorkerId
+    pid: int
+    pidfd: int
+
+
+@record
+class Unborn(Record):
+    """A worker could not be forked."""
+
+    worker: WorkerId
+    why: str
+
+
+@record
+class Ended(Record):
+    """A worker was reaped."""
+
+    worker: WorkerId
+    exit: Exit
+
+
+Word: TypeAlias = Born | Unborn | Ended
+
+
+class Spawner(Protocol):
+    """The parent of all workers. Never blocks but in ``wait_exit`` and ``close``.
+
+    Attributes:
+        is_ended: Whether it is gone, and nobody says any more how a worker ended. Set by ``receive``.
+    """
+
+    is_ended: bool
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``receive`` has something to say, for a selector."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        ...
+
+    def spawn(self, worker: WorkerId, end: RawSocket) -> None:
+        """Ask for a worker that owns ``end``; the caller's copy is closed.
+
+        Raises:
+            OSError: If nobody is there to do it.
+        """
+        ...
+
+    def receive(self) -> list[Word]:
+        """Return what was born and what has ended since the last call."""
+        ...
+
+    def wait_exit(self, timeout_seconds: float) -> Exit:
+        """Return how it ended, after waiting for it; its code is None if it has not."""
+        ...
+
+    def close(self) -> None:
+        """End it, and wait for its exit. Its workers are not touched."""
+        ...
