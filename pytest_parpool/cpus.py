@@ -76,10 +76,10 @@ def auto_worker_count(
 
 
 def usable_cpus(
-    environ: Mapping[str, str],
-    affinity: Callable[[], int | None],
-    read_text: Callable[[str], str],
-    cpu_count: Callable[[], int | None],
+    environ: Mapping[str, str] = os.environ,
+    affinity: Callable[[], int | None] = _cpus_by_affinity,
+    read_text: Callable[[str], str] = _read_text,
+    cpu_count: Callable[[], int | None] = os.cpu_count,
 ) -> int:
     """Return the number of CPUs that this process may keep busy at the same time, at least 1.
 

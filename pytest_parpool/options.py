@@ -168,7 +168,8 @@ def _add_pool_options(add: _Add) -> None:
         "--start-method",
         dest="parpool_start_method",
         metavar="METHOD",
-        help="How workers are started: 'fork', or 'auto' for the best one that this platform offers (default)",
+        help="How workers are started: 'fork' from the process that has collected; 'spawn', fresh interpreters; "
+        "or 'auto' (default), which forks where that is safe",
     )
     add(
         "--maxtasksperchild",
@@ -193,6 +194,14 @@ def _add_pool_options(add: _Add) -> None:
         help="How long a worker may take to tear down and leave, before it is killed",
     )
     add(
+        "--parpool-cpus",
+        dest="parpool_cpus",
+        metavar="N",
+        type=int_or_text,
+        help="CPUs that tests share with what they start: native libraries and, by ini option, make. Default: the "
+        "number of workers.",
+    )
+    add(
         "--parpool-explain-workers",
         dest="parpool_explain_workers",
         action="store_true",
@@ -211,6 +220,14 @@ def _add_own_ini_values(parser: pytest.Parser) -> None:
     parser.addini("parpool_maxtasksperchild", "Default of --maxtasksperchild", type="string", default=None)
     parser.addini("parpool_worker_initializer", "Called before those of --worker-initializer", type="linelist")
     parser.addini("parpool_shutdown_timeout", "Default of --shutdown-timeout", type="string", default=None)
+    parser.addini("parpool_cpus", "Default of --parpool-cpus", type="string", default=None)
+    parser.addini(
+        "parpool_limit_native_threads",
+        "Tell native libraries how many threads they may use in a worker",
+        type="bool",
+        default=True,
+    )
+    parser.addini("parpool_jobserver", "Have make, ninja and cargo share the CPUs too", type="bool", default=False)
     parser.addini("parpool_rerun_hooks", "Plugins whose hooks are run again in each worker", type="linelist")
     parser.addini("parpool_keep_hooks", "Plugins whose hooks are not run again in workers", type="linelist")
     parser.addini(

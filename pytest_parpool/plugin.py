@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Generator
 from typing import Literal
 
 import pytest
@@ -20,10 +21,11 @@ from pytest_parpool.compat import (
     xdist_hookspecs,
     xdist_stand_in,
 )
+from pytest_parpool.compat.spawned_worker import spawned_worker
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.fixtures import parpool, parpool_event, parpool_lock, parpool_value, testrun_uid, worker_id
 from pytest_parpool.options import add_options
-from pytest_parpool.settings import publish, read_settings
+from pytest_parpool.settings import Settings, publish, read_settings
 from pytest_parpool.stash import SETTINGS, TESTRUNUID
 
 __all__ = ["parpool", "parpool_event", "parpool_lock", "parpool_value", "testrun_uid", "worker_id"]
@@ -45,6 +47,24 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.add_hookspecs(xdist_hookspecs)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Limit native libraries before anything loads them, and see what is done that a fork would not survive.
+
+    Other plugins load whole applications in this hook.
+    """
+    option = early_config.known_args_namespace
+    is_controller = (option.numprocesses or option.tx) and spawned_worker(early_config) is None
+    if is_controller and not option.collectonly:
+        from pytest_parpool.budget.limiting import limit_native_threads
+        from pytest_parpool.compat import fork_safety
+
+        limit_native_threads(early_config)
+        fork_safety.watch()
+        early_config.add_cleanup(fork_safety.stop_watching)
+    return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Check the settings, before anything else happens.
@@ -52,16 +72,24 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: If a value is not allowed.
     """
+    worker = spawned_worker(config)
+    if worker is not None:
+        worker.begin(config)
     try:
         settings = read_settings(config.option, config.getini, auto_count=lambda: _auto_count(config))
         for initializer in settings.initializers:
             initializer.load()
     except BadSettingError as error:
         raise pytest.UsageError(str(error)) from None
+    if worker is not None and settings.jobserver:
+        from pytest_parpool.budget import jobserver_plugin
+
+        jobserver_plugin.join()
     publish(settings, config.option)
     config.stash[SETTINGS] = settings
     config.stash[TESTRUNUID] = settings.testrunuid
-    sharing.prepare(config, has_workers=bool(settings.processes))
+    if worker is None:
+        sharing.prepare(config, has_workers=bool(settings.processes))
     if settings.processes and not config.option.collectonly:
         # Here, before other plugins are configured: see there.
         from pytest_parpool.compat.rerun_plan import REGISTRATIONS, Registrations
@@ -85,11 +113,30 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_parpool.controller.plugin import ControllerPlugin
     from pytest_parpool.worker.main import WorkerMain
 
-    plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, _notes(config), WorkerMain)
+    notes = (*_notes(config), *_budget_notes(config, settings))
+    plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, notes, WorkerMain)
     config.pluginmanager.register(plugin, "dsession")
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
         reporter.showfspath = False  # Results of several files come mixed.
+
+
+def _budget_notes(config: pytest.Config, settings: Settings) -> list[str]:
+    """Start the jobserver if there is to be one; return what the header has to say about the CPU budget."""
+    notes: list[str] = []
+    is_verbose = config.option.verbose > 0
+    if is_verbose and settings.limit_native_threads:
+        from pytest_parpool.budget.limiting import header_lines
+
+        notes += header_lines(config)
+    if settings.jobserver:
+        from pytest_parpool.budget import jobserver_plugin
+
+        try:
+            notes.append(jobserver_plugin.start(config, settings))
+        except BadSettingError as error:
+            raise pytest.UsageError(str(error)) from None
+    return notes if is_verbose else []
 
 
 def _auto_count(config: pytest.Config) -> int:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.model.records import Record, record
@@ -35,7 +35,7 @@ class Settings(Record):
         max_sched_chunk: At most so many items are handed to a worker at once, or None for no limit.
         loadscope_reorder: Whether ``loadscope`` begins with the scopes that have the most items.
         testrunuid: Not empty; the same in all workers.
-        start_method: How workers are started.
+        start_method: How workers are started; "auto" is decided after the collection.
         max_tasks_per_child: A worker is replaced after so many items, or None for never.
         initializers: Called in each new worker, in this order.
         shutdown_timeout: Seconds, greater than 0; None leaves the defaults of the two kinds of shutdown in place.
@@ -45,6 +45,9 @@ class Settings(Record):
         rerun_hooks: Plugins whose hooks are run again in each worker, whatever they look at.
         keep_hooks: Plugins whose hooks are not.
         explain_workers: Whether to say what was run again, and why.
+        cpus: Slots that tests share with what they start, or None for as many as workers.
+        limit_native_threads: Whether native libraries are told how many threads they may use.
+        jobserver: Whether make and its like are.
     """
 
     processes: int
@@ -53,7 +56,7 @@ class Settings(Record):
     max_sched_chunk: int | None
     loadscope_reorder: bool
     testrunuid: str
-    start_method: Literal["fork"]
+    start_method: Literal["auto", "fork", "spawn"]
     max_tasks_per_child: int | None
     initializers: tuple[InitializerSpec, ...]
     shutdown_timeout: float | None
@@ -63,6 +66,17 @@ class Settings(Record):
     rerun_hooks: tuple[str, ...]
     keep_hooks: tuple[str, ...]
     explain_workers: bool
+    cpus: int | None
+    limit_native_threads: bool
+    jobserver: bool
+
+    @property
+    def cpu_slots(self) -> int:
+        """How much of the machine a run with workers may keep busy, in CPUs: ``-n`` says it, if nothing else does.
+
+        There may be fewer slots than workers, for tests that mostly wait.
+        """
+        return self.cpus or self.processes
 
 
 def read_settings(
@@ -92,11 +106,14 @@ def read_settings(
     max_sched_chunk = _Given("--maxschedchunk", option.maxschedchunk).whole_number(least=1)
     max_tasks_per_child = own.find("parpool_maxtasksperchild", "--maxtasksperchild").whole_number(least=1)
     start_method = own.find("parpool_start_method", "--start-method")
-    start_method.check_choice(("auto", "fork"))
+    start_method.check_choice(("auto", "fork", "spawn"))
     shutdown_timeout = own.find("parpool_shutdown_timeout", "--shutdown-timeout").seconds()
     initializers = own.initializers()
     gc_freeze = bool(own.ini("parpool_gc_freeze", "true or false"))
     native_threads_safe = own.ini_lines("parpool_native_threads_safe")
+    cpus = own.find("parpool_cpus", "--parpool-cpus").whole_number(least=1)
+    limit_native_threads = bool(own.ini("parpool_limit_native_threads", "true or false"))
+    jobserver = bool(own.ini("parpool_jobserver", "true or false"))
     leftovers = own.find_ini("parpool_leftovers")
     leftovers.check_choice(("error", "warn"))
     rerun_hooks, keep_hooks = own.ini_lines("parpool_rerun_hooks"), own.ini_lines("parpool_keep_hooks")
@@ -120,7 +137,7 @@ def read_settings(
         loadscope_reorder=option.loadscopereorder,
         # An empty text counts as none: ``--testrunuid "$CI_RUN"`` must not make all runs look like one.
         testrunuid=option.testrunuid or new_testrunuid(),
-        start_method="fork",
+        start_method=cast("Literal['auto', 'fork', 'spawn']", start_method.value or "auto"),
         max_tasks_per_child=max_tasks_per_child,
         initializers=initializers,
         shutdown_timeout=shutdown_timeout,
@@ -130,6 +147,9 @@ def read_settings(
         rerun_hooks=rerun_hooks,
         keep_hooks=keep_hooks,
         explain_workers=option.parpool_explain_workers,
+        cpus=cpus,
+        limit_native_threads=limit_native_threads,
+        jobserver=jobserver,
     )
 
 

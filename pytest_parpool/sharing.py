@@ -5,11 +5,14 @@ Loaded in every run, so it is as small as can be: nothing of ``sync`` is importe
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_parpool import runs
 from pytest_parpool.model.records import Record, record
 
 if TYPE_CHECKING:
@@ -46,8 +49,54 @@ def prepare(config: pytest.Config, *, has_workers: bool) -> None:
         import mmap
 
         used = mmap.mmap(-1, 1)
-    config.stash[SHARING] = sharing = Sharing(os.urandom(_TOKEN_BYTES).hex(), os.getpid(), used)
-    config.add_cleanup(lambda: _say_goodbye(sharing))
+    config.stash[SHARING] = Sharing(os.urandom(_TOKEN_BYTES).hex(), os.getpid(), used)
+    config.add_cleanup(lambda: _say_goodbye(config.stash[SHARING]))
+    _enter(config)
+
+
+def lend(config: pytest.Config) -> str:
+    """Have spawned workers, which inherit no memory, reach what they share with this process; return where.
+
+    The path is empty where there is no such way; then it counts as used.
+    """
+    if sys.platform != "linux":
+        config.stash[SHARING].used[0] = 1
+        return ""
+    import mmap
+
+    from pytest_parpool.runtime.slots import make_memory
+
+    fd = make_memory("parpool-used", 1)
+    config.add_cleanup(lambda: os.close(fd))
+    config.stash[SHARING] = config.stash[SHARING].replace(used=mmap.mmap(fd, 1))
+    return f"/proc/{os.getpid()}/fd/{fd}"
+
+
+def inherit(config: pytest.Config, token: str, owner_pid: int, lent: str) -> None:
+    """Settle that this process, a spawned worker, shares what its run shares, which ends it.
+
+    Args:
+        config: Pytest's.
+        token: The run's.
+        owner_pid: Its own process.
+        lent: What ``lend`` has returned there.
+    """
+    used: bytearray | mmap.mmap = bytearray(1)
+    if lent:
+        import mmap
+
+        fd = os.open(lent, os.O_RDWR | os.O_CLOEXEC)
+        used = mmap.mmap(fd, 1)
+        os.close(fd)
+    config.stash[SHARING] = Sharing(token, owner_pid, used)
+    _enter(config)
+
+
+def _enter(config: pytest.Config) -> None:
+    """Have objects without a name be this run's, too, in whatever of its processes they are made."""
+    join_run = functools.partial(_join_as_known, config)
+    runs.enter(join_run)
+    config.add_cleanup(lambda: runs.leave(join_run))
 
 
 def join(config: pytest.Config) -> Party:
@@ -62,6 +111,13 @@ def join(config: pytest.Config) -> Party:
     # A worker is a copy of the controller; if something there has used a shared object, it is called after that.
     this_process.rename(name)
     return this_process
+
+
+def _join_as_known(config: pytest.Config) -> Party:
+    """Return this process in the run; a child of a test's is not renamed: it is not the worker."""
+    from pytest_parpool.sync import party
+
+    return party.known(config.stash[SHARING].token) or join(config)
 
 
 def _say_goodbye(sharing: Sharing) -> None:

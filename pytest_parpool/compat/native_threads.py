@@ -156,19 +156,22 @@ def warning_line(unsafe: tuple[UnsafeLibrary, ...]) -> str:
     return f"native threads were started before the fork and do not survive it: {named}; if tests hang, use -n 0"
 
 
-def scan(allowed: Collection[str], *, proc: Path = Path("/proc/self")) -> tuple[UnsafeLibrary, ...]:
+def scan(
+    allowed: Collection[str], *, environ: Mapping[str, str] = os.environ, proc: Path = Path("/proc/self")
+) -> tuple[UnsafeLibrary, ...]:
     """Return what a fork of this process would break now; empty where there is no ``/proc`` to tell.
 
     Costs one directory listing when Python started all threads; else some milliseconds.
 
     Args:
         allowed: As for ``find_unsafe``.
+        environ: What OpenBLAS found when it was loaded, which may be more than it would find now.
         proc: The directory of this process; another one in tests.
     """
-    unsafe = _read(allowed, proc)
+    unsafe = _read(allowed, environ, proc)
     if unsafe:
         time.sleep(SETTLE_SECONDS)
-        unsafe = _read(allowed, proc)
+        unsafe = _read(allowed, environ, proc)
     return unsafe
 
 
@@ -180,7 +183,7 @@ def python_thread_count() -> int:
     return _thread._count() + 1  # noqa: SLF001 - the only exact count; in every CPython since 2.7.
 
 
-def _read(allowed: Collection[str], proc: Path) -> tuple[UnsafeLibrary, ...]:
+def _read(allowed: Collection[str], environ: Mapping[str, str], proc: Path) -> tuple[UnsafeLibrary, ...]:
     python_threads = python_thread_count()
     try:
         native_threads = len(os.listdir(proc / "task"))
@@ -189,7 +192,7 @@ def _read(allowed: Collection[str], proc: Path) -> tuple[UnsafeLibrary, ...]:
         maps_text = (proc / "maps").read_text(encoding="utf-8", errors="replace")
     except OSError:  # Not Linux, or a hardened one; the fork itself does not depend on this.
         return ()
-    threads = openblas_threads(os.environ, _cpu_count())
+    threads = openblas_threads(environ, _cpu_count())
     return find_unsafe(maps_text, native_threads, python_threads, allowed, openblas_threads=threads)
 
 

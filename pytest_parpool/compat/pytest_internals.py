@@ -64,8 +64,14 @@ def renew_capture(config: pytest.Config) -> tuple[int, int]:
         os.close(null)
     capture.start_global_capturing()
     capture.suspend_global_capture(in_=False)
-    new = capture._global_capturing
-    return _capture_fd(new.out), _capture_fd(new.err)
+    return capture_fds(config)
+
+
+def capture_fds(config: pytest.Config) -> tuple[int, int]:
+    """Return the descriptors of this process's capture files (stdout, stderr; -1 for none)."""
+    capture: Any = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
+    streams = getattr(capture, "_global_capturing", None)
+    return _capture_fd(getattr(streams, "out", None)), _capture_fd(getattr(streams, "err", None))
 
 
 def _capture_fd(stream: Any) -> int:
@@ -148,6 +154,14 @@ def silence_terminal(config: pytest.Config) -> None:
         hook: Any = getattr(config.hook, name)
         if any(impl.plugin is terminal for impl in hook.get_hookimpls()):
             hook._remove_plugin(terminal)
+
+
+def drop_terminal_summary(config: pytest.Config) -> None:
+    """Have this process's terminal reporter not ask for the lines that plugins write at the end: the controller does."""
+    terminal: Any = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
+    hook: Any = config.hook.pytest_sessionfinish
+    if any(impl.plugin is terminal for impl in hook.get_hookimpls()):
+        hook._remove_plugin(terminal)
 
 
 def wrappers_around(hook: str, config: pytest.Config) -> list[object]:

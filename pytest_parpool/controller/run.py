@@ -6,6 +6,7 @@ Workers that stand still are answered before reports are replayed, because a rep
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -32,7 +33,7 @@ from pytest_parpool.model.actions import (
     TakeBack,
 )
 from pytest_parpool.model.ids import ItemIndex, WorkerId
-from pytest_parpool.model.messages import BaseTemp, BaseTempAsked, Event, Finished, Started
+from pytest_parpool.model.messages import BaseTemp, BaseTempAsked, Collected, Event, Finished, Started
 from pytest_parpool.model.notices import (
     Gone,
     Heard,
@@ -47,6 +48,9 @@ from pytest_parpool.model.notices import (
 )
 from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.runtime.running_pool import RunningPool
+
+if TYPE_CHECKING:
+    from pytest_parpool.controller.matching import CollectionMatch
 
 # Long enough that polling costs nothing, short enough that a worker's question is not left lying behind reports.
 _REPLAY_SECONDS = 0.005
@@ -66,6 +70,7 @@ class ParallelRun:
         nodes: What other plugins know of the workers.
         lines: Lines of our own on the terminal.
         shutdown_seconds: How long a worker may take to leave: after an interrupt, and else.
+        collection_match: Answers workers that have collected by themselves, if they do.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class ParallelRun:
         lines: TerminalLines,
         *,
         shutdown_seconds: tuple[float, float],
+        collection_match: CollectionMatch | None,
     ) -> None:
         self._session = session
         self._config = session.config
@@ -85,6 +91,7 @@ class ParallelRun:
         self._nodes = nodes
         self._lines = lines
         self._shutdown_seconds = shutdown_seconds
+        self._collection_match = collection_match
         self._clock = time.monotonic
         self._sleep = time.sleep
         self._replay = Replay(session.config, session.items)
@@ -136,6 +143,8 @@ class ParallelRun:
         elif isinstance(notice, Gone):
             self._showing.add(notice.worker, notice)
             self._timers.worker_gone(notice.worker)
+            if self._collection_match is not None:
+                self._collection_match.gone(notice.worker)
         actions = self._dispatcher.handle(notice)
         if actions:
             self._perform(actions)
@@ -151,6 +160,9 @@ class ParallelRun:
             self._timers.item_ended(worker)
         elif kind is BaseTempAsked:
             self._send_base_temp(worker)
+        elif isinstance(event, Collected):
+            assert self._collection_match is not None
+            self._collection_match.heard(worker, event)
 
     def _send_base_temp(self, worker: WorkerId) -> None:
         try:
@@ -192,6 +204,8 @@ class ParallelRun:
         if self._dispatcher.is_stopping:
             self._take(NotBorn(worker))
             return
+        if self._collection_match is not None:
+            self._collection_match.asked_for(worker)
         node = self._nodes.configure(worker)
         self._pool.spawn(worker, self._nodes.first_command(node))
 

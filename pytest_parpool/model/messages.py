@@ -65,9 +65,35 @@ class BaseTemp(Record):
     path: str
 
 
-Command: TypeAlias = Begin | Run | Wait | Drain | Proceed | Recalled | BaseTemp
+@record
+class Matched(Record):
+    """What this worker has collected by itself was compared with what all others have.
+
+    Attributes:
+        refused: Items that not every worker knows, each with a text that says so. They fail instead of being run.
+    """
+
+    refused: tuple[tuple[ItemIndex, str], ...]
+
+
+Command: TypeAlias = Begin | Run | Wait | Drain | Proceed | Recalled | BaseTemp | Matched
 
 # --- Events: worker to controller -----------------------------------------------------------------------------------
+
+
+@record
+class Collected(Record):
+    """A worker has collected by itself, and stands still until ``Matched`` comes.
+
+    Attributes:
+        missing: Items that it did not find.
+        surplus: Node ids that only it has found: how many, and the first.
+        errors: What went wrong, as pytest says it.
+    """
+
+    missing: tuple[ItemIndex, ...]
+    surplus: tuple[int, str]
+    errors: tuple[str, ...]
 
 
 @record
@@ -211,7 +237,8 @@ class Left(Record):
 
 
 Event: TypeAlias = (
-    Ready
+    Collected
+    | Ready
     | Started
     | Reported
     | Finished

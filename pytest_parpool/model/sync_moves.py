@@ -177,6 +177,13 @@ class AnswerWithMemory(Record):
 
 
 @record
+class CloseMemory(Record):
+    """Close the broker's descriptor of memory ``array``, if it was made: nobody will ask for it any more."""
+
+    array: int
+
+
+@record
 class Try(Record):
     """Mark the slot, so that whoever lets its lock go says so; then try to take the lock. ``Tried`` says what came."""
 
@@ -197,4 +204,4 @@ class Inspect(Record):
     pids: tuple[int, ...]
 
 
-Move: TypeAlias = Answer | AnswerWithMemory | Try | Free | Inspect
+Move: TypeAlias = Answer | AnswerWithMemory | CloseMemory | Try | Free | Inspect

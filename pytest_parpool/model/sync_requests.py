@@ -404,6 +404,16 @@ class AwaitChange(Record):
     timeout: float | None
 
 
+@record
+class ForgetNames(Record):
+    """Nobody will ever ask for these names again, of whatever kind of object: forget them. Has no answer.
+
+    What somebody waits for, or still holds, stays.
+    """
+
+    names: tuple[str, ...]
+
+
 Request: TypeAlias = (
     OpenLock
     | AcquireLock
@@ -440,6 +450,7 @@ Request: TypeAlias = (
     | AskDict
     | OpenArray
     | AwaitChange
+    | ForgetNames
 )
 
 

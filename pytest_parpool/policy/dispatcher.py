@@ -26,6 +26,7 @@ from pytest_parpool.model.messages import (
     Asked,
     BaseTempAsked,
     Broken,
+    Collected,
     Draining,
     Event,
     ExitAsked,
@@ -212,7 +213,7 @@ class Dispatcher:
                 return [*self._workers.stop(), AwaitExit(slot.id, is_interrupted=True)]
             case StopAsked():
                 return self._workers.stop()
-            case WarningSeen() | BaseTempAsked():  # pragma: no branch - the last ones there are
+            case WarningSeen() | BaseTempAsked() | Collected():  # pragma: no branch - the last ones there are
                 return []
 
     def _await_judgement(self, slot: WorkerSlot) -> list[Action]:

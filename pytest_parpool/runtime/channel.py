@@ -11,7 +11,7 @@ from pytest_parpool.runtime.sockets import MSG_PEEK, RawSocket
 
 _READ_BYTES = 1 << 18
 # One worker's flood must not keep the others waiting: at most so much is read from it in one go.
-_FAIR_SHARE_BYTES = 1 << 22
+FAIR_SHARE_BYTES = 1 << 22
 
 
 class Channel:
@@ -58,7 +58,7 @@ class Channel:
                 return
             del self._unsent[:count]
 
-    def receive(self, limit: int = _FAIR_SHARE_BYTES) -> list[Event]:
+    def receive(self, limit: int = FAIR_SHARE_BYTES) -> list[Event]:
         """Return the events that have come. Sets ``is_ended`` at end-of-file.
 
         Raises:

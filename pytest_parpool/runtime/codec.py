@@ -29,6 +29,7 @@ _COMMANDS: tuple[type[Command], ...] = (
     messages.Proceed,
     messages.Recalled,
     messages.BaseTemp,
+    messages.Matched,
 )
 _EVENTS: tuple[type[Event], ...] = (
     messages.Ready,
@@ -45,6 +46,7 @@ _EVENTS: tuple[type[Event], ...] = (
     messages.BaseTempAsked,
     messages.Draining,
     messages.Left,
+    messages.Collected,
 )
 
 

@@ -51,9 +51,15 @@ def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) 
     with warnings.catch_warnings():
         # From Python 3.12 on a fork beside threads warns; those that may be here were looked at before.
         warnings.simplefilter("ignore", DeprecationWarning)
-        if context is None and "multiprocessing.process" not in sys.modules:
+        if context is None and not _may_use_multiprocessing():
             return _BareChild(_fork_bare(target))
         return _MultiprocessingChild(target, name, context)
+
+
+def _may_use_multiprocessing() -> bool:
+    """Whether multiprocessing was loaded, and does not refuse its daemonic processes children of their own."""
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and not process.current_process().daemon
 
 
 class _MultiprocessingChild:

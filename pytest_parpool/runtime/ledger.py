@@ -3,7 +3,7 @@
 A worker's hand is filled by guesses. When a guess was wrong, and a test takes minutes, what lies behind it must not
 wait: but the worker is inside of that test, and reads no messages.
 
-So each worker shares two numbers with the controller, in memory that both see:
+So each worker shares two numbers with the controller, in memory that both see (a third one is for news only):
 
 * ``claimed``, written by the worker only: how many items of its list are begun, or decided to be the next one;
 * ``limit``, how many it may claim. The controller lowers it to take items back; the worker raises it again, once it has
@@ -20,21 +20,22 @@ finds closed may still turn out to be its own: the message says how many items i
 from __future__ import annotations
 
 import mmap
+import os
 import time
 from collections.abc import Sequence
 
 from pytest_parpool.model.ids import WorkerId
 
 _UNLIMITED = 2**62
-_NUMBERS_PER_PAGE = 2
+_NUMBERS_PER_PAGE = 3
 _BYTES_PER_NUMBER = 8
-_CLAIMED, _LIMIT = range(_NUMBERS_PER_PAGE)
+_CLAIMED, _LIMIT, _STEP = range(_NUMBERS_PER_PAGE)
 # Ten thousand times what a write takes to reach the memory that both see.
 _SETTLE_SECONDS = 0.001
 
 
 class Page:
-    """One worker's two numbers."""
+    """One worker's two numbers, and a third one that tells where it is inside of an item."""
 
     def __init__(self, numbers: memoryview) -> None:
         self._numbers = numbers
@@ -46,10 +47,16 @@ class Page:
         page.reset()
         return page
 
+    @classmethod
+    def mapped(cls, fd: int, place: int) -> Page:
+        """Return the page at a ``place`` of a ledger that was ``shared``; the descriptor can then be closed."""
+        return cls(_page(memoryview(mmap.mmap(fd, 0)).cast("q"), place))
+
     def reset(self) -> None:
         """Begin anew, before a worker is born."""
         self._numbers[_CLAIMED] = 0
         self._numbers[_LIMIT] = _UNLIMITED
+        self._numbers[_STEP] = 0
 
     # --- The worker's side -------------------------------------------------------------------------------------------
 
@@ -65,7 +72,17 @@ class Page:
         """Say that the message was read."""
         self._numbers[_LIMIT] = _UNLIMITED
 
+    @property
+    def step(self) -> memoryview:
+        """A number that the worker may write at any time, to say where it is inside of an item; nothing follows."""
+        return self._numbers[_STEP:]
+
     # --- The controller's side ---------------------------------------------------------------------------------------
+
+    @property
+    def claimed(self) -> int:
+        """How many items the worker has begun or decided to be next; exact once it is dead."""
+        return int(self._numbers[_CLAIMED])
 
     def take_back(self, count: int) -> int | None:
         """Take back all items behind the first ``count``, but for those the worker has claimed meanwhile.
@@ -89,15 +106,42 @@ class Ledger:
     """
 
     def __init__(self, workers: Sequence[WorkerId]) -> None:
-        size = _NUMBERS_PER_PAGE * _BYTES_PER_NUMBER
+        self._places = {worker: place for place, worker in enumerate(workers)}
+        self._bytes = max(1, len(workers)) * _NUMBERS_PER_PAGE * _BYTES_PER_NUMBER
+        self._fd = -1
         # Anonymous: there is no descriptor that a test could close, and nothing is left anywhere.
-        self._memory = mmap.mmap(-1, max(1, len(workers)) * size)
-        numbers = memoryview(self._memory).cast("q")
-        self._pages = {
-            worker: Page(numbers[place * _NUMBERS_PER_PAGE : (place + 1) * _NUMBERS_PER_PAGE])
-            for place, worker in enumerate(workers)
-        }
+        self._map(mmap.mmap(-1, self._bytes))
+
+    def _map(self, memory: mmap.mmap) -> None:
+        numbers = memoryview(memory).cast("q")
+        self._pages = {worker: Page(_page(numbers, place)) for worker, place in self._places.items()}
+
+    def share(self) -> int:
+        """Use memory that a process can map that is no copy of this one, before anybody has used a page.
+
+        Returns:
+            Its descriptor, which is ours to close.
+        """
+        from pytest_parpool.runtime.slots import make_memory
+
+        self._fd = make_memory("parpool-ledger", self._bytes)
+        self._map(mmap.mmap(self._fd, self._bytes))
+        return self._fd
+
+    def close(self) -> None:
+        """Close the descriptor, if there is one. The pages stay what they are."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def place(self, worker: WorkerId) -> int:
+        """Return where a worker's page is, for ``Page.mapped``."""
+        return self._places[worker]
 
     def page(self, worker: WorkerId) -> Page:
         """Return one worker's page."""
         return self._pages[worker]
+
+
+def _page(numbers: memoryview, place: int) -> memoryview:
+    return numbers[place * _NUMBERS_PER_PAGE : (place + 1) * _NUMBERS_PER_PAGE]

@@ -19,6 +19,13 @@ class Lifeline:
     def __init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
 
+    @classmethod
+    def inherited(cls, read_fd: int) -> Lifeline:
+        """Return the lifeline that a process was given the read end of, and nothing else."""
+        lifeline = cls.__new__(cls)
+        lifeline.read_fd, lifeline.write_fd = read_fd, -1
+        return lifeline
+
     def close_write_end(self) -> None:
         """Close this process's copy of the write end, if it has one: the end comes when the last copy is closed."""
         if self.write_fd >= 0:

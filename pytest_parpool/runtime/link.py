@@ -21,7 +21,7 @@ import os
 import select
 
 from pytest_parpool.model.ids import ItemIndex
-from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Proceed, Recalled, Run, Wait
+from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Matched, Proceed, Recalled, Run, Wait
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
@@ -56,6 +56,7 @@ class Inbox(Record):
         recalls: How many times ``Recalled`` came.
         is_drained: Whether ``Drain`` came.
         base_temp: What ``BaseTemp`` brought, or None before it came.
+        refused: What ``Matched`` brought, or None before it came.
     """
 
     items: int = 0
@@ -65,6 +66,7 @@ class Inbox(Record):
     recalls: int = 0
     is_drained: bool = False
     base_temp: str | None = None
+    refused: tuple[tuple[ItemIndex, str], ...] | None = None
 
 
 @record
@@ -106,6 +108,11 @@ class WorkerLink:
     def fd(self) -> int:
         """The descriptor, for whoever must not close it."""
         return self._fd
+
+    @property
+    def page(self) -> Page:
+        """What is shared with the controller."""
+        return self._page
 
     @property
     def inbox(self) -> Inbox:
@@ -204,6 +211,8 @@ class WorkerLink:
                         self._page.reopen()
                     case BaseTemp(path):
                         inbox = inbox.replace(base_temp=path)
+                    case Matched(refused):
+                        inbox = inbox.replace(refused=tuple(refused))
         self._incoming = _Incoming(inbox, reader, [])
 
     def claim(self, count: int) -> bool:

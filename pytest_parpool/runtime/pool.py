@@ -18,6 +18,8 @@ from pytest_parpool.runtime.template import Template
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
 
+    from pytest_parpool.runtime.launcher import Launch
+
 
 class WorkerPool:
     """The parameters of a pool, with the names and the meaning of ``multiprocessing.Pool``.
@@ -72,3 +74,16 @@ class WorkerPool:
             OSError: If the system gives no process or no descriptors.
         """
         return RunningPool(self.workers, functools.partial(Template, self.context, main))
+
+    def launch(self, launch: Launch) -> RunningPool:
+        """Start no process yet; workers will be fresh interpreters, which call the initializer as they know it.
+
+        Args:
+            launch: What each worker does.
+
+        Raises:
+            OSError: If the system gives no descriptors.
+        """
+        from pytest_parpool.runtime.launcher import Launcher
+
+        return RunningPool(self.workers, functools.partial(Launcher, launch))

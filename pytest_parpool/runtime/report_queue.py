@@ -25,6 +25,8 @@ class ReportQueue:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        # What the selector looks for; to ask itself costs more than most of what is done for an event.
+        self._channels: dict[Channel, int] = {}
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -33,6 +35,8 @@ class ReportQueue:
     def watch(self, source: Channel | Spawner, worker: WorkerId | None) -> None:
         """Look after a source from now on."""
         self._selector.register(source, selectors.EVENT_READ, (source, worker))
+        if isinstance(source, Channel):
+            self._channels[source] = selectors.EVENT_READ
 
     def watch_fd(self, fd: int, worker: WorkerId) -> None:
         """Look after a process's pidfd from now on."""
@@ -44,14 +48,16 @@ class ReportQueue:
             self.forget(channel)
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if channel.has_unsent else 0)
-        key = self._selector.get_map().get(channel)
-        if key is not None and key.events != events:
+        if self._channels.get(channel, events) != events:
+            self._channels[channel] = events
             self._selector.modify(channel, events, (channel, worker))
 
     def forget(self, source: Channel | Spawner) -> None:
         """Look after a source no more; one that is not watched is fine."""
         if source in self._selector.get_map():
             self._selector.unregister(source)
+        if isinstance(source, Channel):
+            self._channels.pop(source, None)
 
     def forget_fd(self, fd: int) -> None:
         """Look after a pidfd no more; one that is not watched is fine."""

@@ -15,7 +15,7 @@ from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Command, Event, Ready, Recalled
 from pytest_parpool.model.notices import Gone, Heard, TemplateGone
 from pytest_parpool.runtime.channel import Channel
-from pytest_parpool.runtime.ledger import Ledger
+from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.outputs import LastOutput
 from pytest_parpool.runtime.report_queue import ReportQueue
@@ -104,7 +104,7 @@ class RunningPool:
         try:
             self._spawner.spawn(worker, theirs)
         except OSError as error:
-            self._end(worker, Exit(None, f"the template process is gone: {error}"))
+            self._end(worker, Exit(None, f"it could not be started: {error}"))
             return
         self.queue.watch(channel, worker)
 
@@ -132,6 +132,10 @@ class RunningPool:
         if kept is not None:
             self.send(worker, Recalled(kept))
         return kept
+
+    def page(self, worker: WorkerId) -> Page:
+        """Return a slot's page of the ledger; what the last process has written stays until the next is born."""
+        return self._ledger.page(worker)
 
     def kill(self, worker: WorkerId) -> None:
         """Kill a worker and what it has started in its process group."""
@@ -265,11 +269,20 @@ class RunningPool:
         else:
             self._pending_gone.append(Gone(worker, exit_))
 
+    def let_go(self) -> None:
+        """In a forked copy of this process: let the workers end with the original, whether or not the copy lives."""
+        self._lifeline.close_write_end()
+
     def close(self) -> None:
         """Kill what is alive, and wait for it to be gone. In a run that ended well there is nothing left to kill."""
+        for word in self._spawner.receive():
+            process = self._processes.get(word.worker)
+            if isinstance(word, Born) and process is not None:
+                process.pid, process.pidfd = word.pid, word.pidfd
         self.signal_all(signal.SIGKILL)
         self._spawner.close()
         self._lifeline.close()
+        self._ledger.close()
         for worker, process in list(self._processes.items()):
             process.wait_end(_REAP_SECONDS)
             self._end(worker, Exit(None))

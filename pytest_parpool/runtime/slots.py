@@ -157,6 +157,11 @@ class BrokerSlots(_Slots):
         """Ask whoever lets the slot go to say so, and everybody else to ask before they take it."""
         self._memory[slot * SLOT_BYTES] = 1
 
+    def mark_all(self) -> None:
+        """Mark all slots: from now on nobody takes one by itself."""
+        for slot in range(SLOTS):
+            self.mark(slot)
+
     def unmark(self, slot: int) -> None:
         """Let everybody take the slot by themselves again."""
         self._memory[slot * SLOT_BYTES] = 0

@@ -13,6 +13,8 @@ from _socket import socket as RawSocket  # noqa: N812  -- it is a class
 __all__ = ["RawSocket", "packet_pair", "receive_with_fds", "send_with_fds", "stream_pair"]
 
 MSG_PEEK = _socket.MSG_PEEK
+SOL_SOCKET = _socket.SOL_SOCKET
+SO_SNDBUF = _socket.SO_SNDBUF
 
 _FD_BYTES = array.array("i").itemsize
 

@@ -83,6 +83,8 @@ class Template:
         """
         try:
             send_with_fds(self._socket, marshal.dumps(("spawn", str(worker))), [end.fileno()])
+        except OSError as error:
+            raise OSError(error.errno, f"the template process is gone: {error.strerror}") from error
         finally:
             end.close()
 

@@ -11,6 +11,9 @@ from pytest_parpool.model.messages import Ready
 from pytest_parpool.runtime.channel import Channel
 from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
 
+# How long to wait for a process of which we know no more than its end of the connection.
+_UNKNOWN_SECONDS = 1.0
+
 
 class WorkerProcess:
     """One slot's process, from the request until its end was told. Owns the descriptors that lead to it.
@@ -49,11 +52,15 @@ class WorkerProcess:
         self.signal(signal.SIGKILL)
 
     def wait_end(self, timeout_seconds: float) -> None:
-        """Wait until it has ended, if there is a pidfd to see that by."""
+        """Wait until it has ended, or, if there is no pidfd to see that by, until nobody holds the other end."""
+        poll = select.poll()
         if self.pidfd >= 0:
-            poll = select.poll()
             poll.register(self.pidfd, select.POLLIN)
-            poll.poll(timeout_seconds * 1000)
+        else:
+            # Killed while it was born, before it was known by its id; or it has left a child, for which nobody waits.
+            poll.register(self.channel, 0)
+            timeout_seconds = min(timeout_seconds, _UNKNOWN_SECONDS)
+        poll.poll(timeout_seconds * 1000)
 
     def close(self) -> LastOutput | None:
         """Close everything. The caller's selector must have forgotten it before.

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Final
 
 from pytest_parpool.model.sync_requests import OpenArray
 from pytest_parpool.sync.errors import NumpyMissingError
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 from pytest_parpool.sync.system import System
@@ -65,8 +64,6 @@ class Array(Proxy):
     by itself, and what is more than one item is not read or written in one step.
 
     Args:
-        party: This process.
-        name: The array's name.
         dtype: One of the typecodes ``b B h H i I l L q Q f d ?``, or anything for ``numpy.dtype``.
         shape: Its length, or lengths.
 
@@ -74,14 +71,15 @@ class Array(Proxy):
         shape: Its lengths.
 
     Raises:
-        ValueError: If a length is less than one, or if the type's items have no size, or are objects.
+        ValueError: If a length is less than one, or the shape is a list, which would be the values in
+            ``multiprocessing``; or if the type's items have no size, or are objects.
         NumpyMissingError: If the type is numpy's, and numpy is not installed; an ImportError.
     """
 
     kind: ClassVar[str] = "array"
 
-    def __init__(self, party: Party, name: str, dtype: Any, shape: int | tuple[int, ...]) -> None:
-        super().__init__(party, name)
+    def __init__(self, dtype: Any, shape: int | tuple[int, ...]) -> None:
+        super().__init__()
         self.shape = _check_shape(shape)
         self._dtype = dtype if _is_code(dtype) else _check_dtype(dtype)
         self._code = _code_of(self._dtype)
@@ -91,7 +89,7 @@ class Array(Proxy):
         self._view: memoryview | None = None
 
     def _arguments(self) -> tuple[Any, ...]:
-        return self.name, self._dtype, self.shape
+        return self._dtype, self.shape
 
     def open(self) -> None:
         """Map it now; otherwise its first use does this.
@@ -120,7 +118,7 @@ class Array(Proxy):
 
     def get_lock(self) -> RLock:
         """Return the lock that goes with it; it is re-entrant."""
-        return ArrayLock(self._party, self.name)
+        return ArrayLock.of(self._party, self.name, claim=self._claim)
 
     # --- As a sequence ------------------------------------------------------------------------------------------------
 
@@ -213,8 +211,12 @@ def _check_dtype(dtype: Any) -> Any:
 
 
 def _check_shape(shape: Any) -> tuple[int, ...]:
+    if isinstance(shape, list):
+        raise ValueError(
+            f"shape: the list {shape!r} is not allowed; give one length, or a tuple; put values in afterwards"
+        )
     try:
-        lengths = tuple(map(operator.index, shape if isinstance(shape, (tuple, list)) else (shape,)))
+        lengths = tuple(map(operator.index, shape if isinstance(shape, tuple) else (shape,)))
     except TypeError:
         lengths = ()
     if not lengths or min(lengths) < 1:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import AbortBarrier, ReadBarrier, ResetBarrier, WaitBarrier
+from pytest_parpool.sync.checks import check_count
 from pytest_parpool.sync.errors import BrokenBarrierError, BrokenObjectError, LockTimeoutError
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
 # Pytest shows the line that called, not what lies below it.
@@ -17,19 +17,20 @@ class Barrier(Proxy):
     """Like ``threading.Barrier``; it also breaks when one who waits at it dies.
 
     Args:
-        party: This process.
-        name: The barrier's name.
         parties: How many have to come.
+
+    Raises:
+        ValueError: If that is no whole number from 1 on.
     """
 
     kind: ClassVar[str] = "barrier"
 
-    def __init__(self, party: Party, name: str, parties: int) -> None:
-        super().__init__(party, name)
-        self.parties = parties
+    def __init__(self, parties: int) -> None:
+        self.parties = check_count("parties", parties, 1)
+        super().__init__()
 
     def _arguments(self) -> tuple[Any, ...]:
-        return self.name, self.parties
+        return (self.parties,)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the others; return in which place this one came, from 0 on.

@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from pytest_parpool.model.sync_moves import (
     Abandoned,
     Answer,
     AnswerWithMemory,
     Asked,
+    CloseMemory,
     ConnectionId,
     Died,
     Free,
@@ -34,7 +34,7 @@ from pytest_parpool.model.sync_moves import (
     Tried,
     Try,
 )
-from pytest_parpool.model.sync_requests import Status
+from pytest_parpool.model.sync_requests import LockLetGo, Origin, ReleaseLock, Request, Status
 from pytest_parpool.policy.broker.broker import Broker
 from pytest_parpool.runtime.slots import SLOTS, BrokerSlots, make_memory
 from pytest_parpool.runtime.sockets import RawSocket
@@ -54,10 +54,15 @@ from pytest_parpool.runtime.sync_codec import (
 from pytest_parpool.sync.deaths import HAS_ENDED, describe_end, is_alive, watch
 from pytest_parpool.sync.inspection import inspect
 from pytest_parpool.sync.peers import Peer, PeerGoneError
+from pytest_parpool.sync.poller import Poller
 
 # How often a process is looked at that the system cannot watch for us.
 _LOOK_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 3600.0
+_Decoded: TypeAlias = tuple[int, Origin, Request | Abandon]
+# What is said in the same bytes whenever a lock is let go, while somebody waits for it; this many are remembered.
+_OFTEN_TOLD: Final = (ReleaseLock, LockLetGo)
+_MOST_TOLD: Final = 256
 _MALFORMED = (ValueError, EOFError, TypeError, IndexError)
 
 
@@ -100,14 +105,15 @@ class BrokerProcess:
         # connection: who heard that a lock was released has to find it free.
         self._postponed: list[Asked] = []
         self._due: list[Asked] = []
+        self._told: dict[bytes, _Decoded] = {}
         self._is_over = False
-        self._poll = select.poll()
-        self._reactions: dict[int, Callable[[int], None]] = {}
-        self._react_to(listener.fileno(), self._accept)
+        self._poller = Poller()
+        self._poller.add(listener.fileno(), self._accept)
         owner_fd = watch(owner_pid)
         self._has_to_look = owner_fd is None
+        self._next_look = 0.0
         if owner_fd is not None:
-            self._react_to(owner_fd, self._end)
+            self._poller.add(owner_fd, self._end)
 
     @property
     def address(self) -> str:
@@ -117,40 +123,34 @@ class BrokerProcess:
 
     def serve(self) -> None:
         """Serve until the run is over."""
-        next_look = time.monotonic() + _LOOK_SECONDS
         while not self._is_over:
-            patience_ms = 0 if self._postponed else self._patience_ms(next_look)
+            patience = self._pass_time()
+            if self._postponed:
+                patience = 0.0
             # Those that come in now have a look of their own to wait for.
             self._due, self._postponed = self._postponed, []
-            for fd, events in self._poll.poll(patience_ms):
-                if reaction := self._reactions.get(fd):  # else it was closed by a reaction before
-                    reaction(events)
+            self._poller.react(patience)
             for asked in self._due:
                 self._handle(asked)
-            now = time.monotonic()
-            deadline = self._broker.next_deadline()
-            if deadline is not None and now >= deadline:
-                self._handle(Passed())
-            if now >= next_look:
-                next_look = now + _LOOK_SECONDS
-                self._look()
+        # Who still has the memory is not to go on with a part of what there was: it asks, and hears that all is over.
+        self._slots.mark_all()
 
-    def _patience_ms(self, next_look: float) -> int | None:
+    def _pass_time(self) -> float | None:
+        """Do what is due by now; return how many seconds there are until something else is, or None."""
+        now = time.monotonic()
         deadline = self._broker.next_deadline()
+        if deadline is not None and now >= deadline:
+            self._handle(Passed())
+            deadline = self._broker.next_deadline()
         if self._has_to_look or self._unwatched:
-            deadline = next_look if deadline is None else min(deadline, next_look)
+            if now >= self._next_look:
+                self._next_look = now + _LOOK_SECONDS
+                self._look()
+            deadline = self._next_look if deadline is None else min(deadline, self._next_look)
         if deadline is None:
             return None
-        # A user may give infinity. Rounded up: to wake a moment before the deadline would be to wake twice.
-        return max(0, int(min(_MOST_SECONDS, deadline - time.monotonic()) * 1000) + 1)
-
-    def _react_to(self, fd: int, reaction: Callable[[int], None]) -> None:
-        self._reactions[fd] = reaction
-        self._poll.register(fd, select.POLLIN)
-
-    def _ignore(self, fd: int) -> None:
-        del self._reactions[fd]
-        self._poll.unregister(fd)
+        # A user may give infinity.
+        return max(0.0, min(_MOST_SECONDS, deadline - now))
 
     def _end(self, _events: int) -> None:
         self._is_over = True
@@ -169,14 +169,14 @@ class BrokerProcess:
             peer.close()
             return
         self._peers[peer.connection] = peer
-        self._react_to(peer.fd, lambda events: self._read_or_write(peer, events))
+        self._poller.add(peer.fd, lambda events: self._read_or_write(peer, events))
 
     def _read_or_write(self, peer: Peer, events: int) -> None:
         try:
             if events & select.POLLOUT:
                 peer.flush()
                 if not peer.has_unsent:
-                    self._poll.modify(peer.fd, select.POLLIN)
+                    self._poller.look_for(peer.fd, select.POLLIN)
             if events & ~select.POLLOUT:
                 self._take_in(peer, peer.receive())
         except PeerGoneError:
@@ -187,10 +187,7 @@ class BrokerProcess:
             if not peer.is_greeted:
                 self._open(peer, frame)
                 continue
-            try:
-                number, origin, request = decode_request(frame)
-            except _MALFORMED as error:
-                raise PeerGoneError from error
+            number, origin, request = self._told.get(frame) or self._decode(frame)
             if isinstance(request, Abandon):
                 self._withdraw(peer, number, request)
                 continue
@@ -199,6 +196,17 @@ class BrokerProcess:
                 self._postponed.append(asked)
             else:
                 self._handle(asked)
+
+    def _decode(self, frame: bytes) -> _Decoded:
+        try:
+            decoded = decode_request(frame)
+        except _MALFORMED as error:
+            raise PeerGoneError from error
+        if decoded[0] == WITHOUT_ANSWER and isinstance(decoded[2], _OFTEN_TOLD):
+            if len(self._told) == _MOST_TOLD:
+                self._told.clear()
+            self._told[frame] = decoded
+        return decoded
 
     def _open(self, peer: Peer, frame: bytes) -> None:
         try:
@@ -272,7 +280,7 @@ class BrokerProcess:
         """Forget a connection."""
         if self._peers.pop(peer.connection, None) is None:
             return
-        self._ignore(peer.fd)
+        self._poller.remove(peer.fd)
         peer.close()
         party = self._party_of.pop(peer.connection, None)
         if party is None:
@@ -287,7 +295,7 @@ class BrokerProcess:
             return  # Its end is read from it, too.
         if peer.has_unsent:
             # Nothing more is read from it until it reads: else its answers would pile up here.
-            self._poll.modify(peer.fd, select.POLLOUT)
+            self._poller.look_for(peer.fd, select.POLLOUT)
 
     # --- Deaths -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +309,7 @@ class BrokerProcess:
             self._unwatched.append(party)
             return
         party.watch_fd = fd
-        self._react_to(fd, lambda _events: self._bury(party, describe_end(party.pid)))
+        self._poller.add(fd, lambda _events: self._bury(party, describe_end(party.pid)))
 
     def _look(self) -> None:
         """Look after those whom the system cannot watch.
@@ -320,7 +328,7 @@ class BrokerProcess:
             self._drain(self._peers[connection])
         del self._parties[party.key]
         if party.watch_fd is not None:
-            self._ignore(party.watch_fd)
+            self._poller.remove(party.watch_fd)
             os.close(party.watch_fd)
         else:
             self._unwatched = [other for other in self._unwatched if other is not party]
@@ -354,6 +362,9 @@ class BrokerProcess:
             case AnswerWithMemory(connection, number, array, size_bytes):
                 if peer := self._peers.get(connection):
                     self._send_memory(peer, number, array, size_bytes)
+            case CloseMemory(array):
+                if (fd := self._arrays.pop(array, None)) is not None:
+                    os.close(fd)
             case Try(slot):
                 self._handle(self._try(slot))
             case Free(slot):

@@ -15,7 +15,6 @@ from pytest_parpool.errors import ParpoolError
 from pytest_parpool.model.sync_requests import EnlistCondition, NotifyCondition, WaitCondition
 from pytest_parpool.sync.errors import BrokenConditionError, BrokenObjectError, LockTimeoutError, NotHeldError
 from pytest_parpool.sync.holds import Hold
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
 from pytest_parpool.sync.system import System
@@ -58,18 +57,13 @@ class ConditionLock(RLock):
 
 
 class Condition(Proxy):
-    """Like ``threading.Condition``, with a lock of its own that its holder may take again.
-
-    Args:
-        party: This process.
-        name: The condition's name.
-    """
+    """Like ``threading.Condition``, with a lock of its own that its holder may take again."""
 
     kind: ClassVar[str] = "condition"
 
-    def __init__(self, party: Party, name: str) -> None:
-        super().__init__(party, name)
-        self._lock = ConditionLock(party, name)
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = ConditionLock.of(self._party, self.name, claim=self._claim)
 
     def acquire(self, block: bool = True, timeout: float | None = None, *, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002  -- as in the standard library
         """Take its lock; see ``RLock.acquire``."""

@@ -46,6 +46,8 @@ _FLAGS: Final = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 # A starter that dies takes those with it who wait behind it; that this often no other succeeds has other reasons.
 _MOST_ATTEMPTS: Final = 20
 
+_NOBODY: Final = Origin(0, "", "")
+
 
 class ConnectionLostError(Exception):
     """The other end, or our descriptor, is not there any more."""
@@ -133,13 +135,12 @@ class Connection:
         fds, self._fds = self._fds, []
         return fds
 
-    def tell(self, origin: Origin, request: Request, sent: list[int]) -> None:
+    def tell(self, data: bytes, sent: list[int]) -> None:
         """Send a request whose answer nobody needs. Afterwards ``sent`` is not empty, whatever a signal handler raises.
 
         Raises:
             ConnectionLostError: If there is nobody to send it to.
         """
-        data = frame(encode_request(WITHOUT_ANSWER, origin, request))
         try:
             # The count is stored in C, where no handler runs.
             sent.extend(map(self._sock.send, (data,)))
@@ -186,6 +187,11 @@ class Connection:
             self._reader.feed(data)
             self._frames = self._reader.frames()
         return self._frames.pop(0)
+
+
+def telling(request: Request) -> bytes:
+    """Return what ``Connection.tell`` sends for a request. Nobody is shown who said it, so it does not say that."""
+    return frame(encode_request(WITHOUT_ANSWER, _NOBODY, request))
 
 
 def decode_sound_reply(data: bytes) -> Reply:

@@ -17,7 +17,7 @@ from pytest_parpool.model.sync_requests import Origin, Request, Status
 from pytest_parpool.runtime.slots import PartySlots
 from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply
 from pytest_parpool.sync.caller import find_line
-from pytest_parpool.sync.connection import Connection, ConnectionLostError
+from pytest_parpool.sync.connection import Connection, ConnectionLostError, telling
 from pytest_parpool.sync.errors import (
     BrokenObjectError,
     BrokerLostError,
@@ -107,23 +107,20 @@ class Connections:
 
     # --- Asking -------------------------------------------------------------------------------------------------------
 
-    def ask(
-        self, request: Request | Abandon, hold: Hold | None = None, where: str = "", fds: list[int] | None = None
-    ) -> Any:
+    def ask(self, request: Request | Abandon, hold: Hold | None = None, *, fds: list[int] | None = None) -> Any:
         """Ask the broker, wait for the answer, and return its value. May take as long as the request's timeout.
 
         Args:
             request: What is asked.
             hold: What this process holds once it is granted: entered in its table then, and surely not if this is left
                 by an exception, of a signal handler for example; what was granted is undone then.
-            where: The user's line, if it is known.
             fds: Where descriptors are put that come with the answer; the caller owns them.
 
         Raises:
             LockTimeoutError: If the time was over; likewise the other classes of ``sync.errors``.
             BrokerLostError: If the broker is not there any more.
         """
-        origin = Origin(self.lane(), self.test, where or find_line())
+        origin = self._origin(hold)
         idle = self._idle()
         connection: Connection | None = None
         try:
@@ -148,7 +145,7 @@ class Connections:
             del idle, connection
         return self._value(reply)
 
-    async def ask_async(self, request: Request, hold: Hold | None = None, where: str = "") -> Any:
+    async def ask_async(self, request: Request, hold: Hold | None = None) -> Any:
         """Ask as ``ask`` does, but let the loop's other tasks go on until the answer is there.
 
         A task speaks with the broker in two ways, its loop's and its thread's. So that nothing overtakes anything,
@@ -159,7 +156,7 @@ class Connections:
         """
         from pytest_parpool.sync.awaiting import LoopConnection, LoopConnections
 
-        origin = Origin(self.lane(), self.test, where or find_line())
+        origin = self._origin(hold)
         if System.getpid() != self.pid:
             self.begin_anew()
         if self._of_loops is None:
@@ -192,22 +189,29 @@ class Connections:
         except ParpoolError:  # Then there is nobody to be told.
             pass
 
-    def tell(self, request: Request, sent: list[int] | None = None) -> None:
+    def tell(self, request: Request) -> None:
         """Tell the broker something to which no answer is needed.
 
+        Raises:
+            BrokerLostError: If the broker is not there any more.
+        """
+        self.send(telling(request))
+
+    def send(self, data: bytes, sent: list[int] | None = None) -> None:
+        """Tell the broker what was made ready before.
+
         Args:
-            request: What is told.
+            data: As ``telling`` returns it.
             sent: Is not empty any more once it was sent, also if this is left by an exception.
 
         Raises:
             BrokerLostError: If the broker is not there any more.
         """
-        origin = Origin(self.lane(), self.test, "")
         idle = self._idle()
         connection: Connection | None = None
         try:
             connection = self._take(idle)
-            connection.tell(origin, request, [] if sent is None else sent)
+            connection.tell(data, [] if sent is None else sent)
             idle.append(connection)
         except ConnectionLostError:
             raise self._lost(connection) from None
@@ -215,6 +219,12 @@ class Connections:
             if connection is not None:
                 self._give_up(idle, connection)
             raise
+
+    def _origin(self, hold: Hold | None) -> Origin:
+        """Return who asks: whoever will hold it."""
+        if hold is not None:
+            return Origin(hold.lane, hold.test, hold.where)
+        return Origin(self.lane(), self.test, find_line())
 
     def _value(self, reply: Reply) -> Any:
         if reply.status is Status.DONE:
@@ -300,6 +310,6 @@ class Connections:
         else:  # A test has closed our descriptor during the wait; others will do.
             self._abandon(connection)
         return BrokerLostError(
-            f"the broker of shared objects, which {self.name} has asked, is not there any more: the run has ended, or "
-            "it was killed, and what it kept is lost"
+            f"the broker of shared objects, which {self.name} has asked, is not there any more: the run, or the "
+            "process that made them, has ended, or it was killed; what it kept is lost"
         )

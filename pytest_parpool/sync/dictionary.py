@@ -40,7 +40,7 @@ class Dict(Proxy, MutableMapping[Any, Any]):
 
     def get_lock(self) -> RLock:
         """Return the lock that goes with it; it is re-entrant, and no method takes it by itself."""
-        return DictLock(self._party, self.name)
+        return DictLock.of(self._party, self.name, claim=self._claim)
 
     def copy(self) -> Any:
         """Return a ``dict`` with what is in it, taken in one step."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # What ``signal``, which takes a millisecond to import, is made of.
 import os
 from typing import Final
 
 from pytest_parpool.model.sync_moves import Inspection
 
-# The same on all architectures; the module that knows it takes a millisecond to import.
-_SIGALRM: Final = 14
+# Whoever handles one of these may be sent it, and its handler may do what the process waits for. Not among them are
+# those that Python itself, line editors and debuggers handle, and the timers that stand still while a process waits.
+_WAKING: Final = ("SIGALRM", "SIGHUP", "SIGIO", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_WAKING_MASK: Final = sum(1 << getattr(_signal, name) - 1 for name in _WAKING if hasattr(_signal, name))
 _ENDED: Final = ("Z", "X")
 
 
 def inspect(pid: int) -> Inspection | None:
     """Return how many threads a process has, and which children.
 
-    None if that cannot be told, if it has ended, or if it handles SIGALRM: then a timer may have it go on.
+    None if that cannot be told, if it has ended, or if it handles a signal that may have it go on.
     """
     try:
         fields = _status(pid)
@@ -23,8 +26,8 @@ def inspect(pid: int) -> Inspection | None:
         children = [child for task in tasks for child in _children(pid, task)]
     except (OSError, ValueError):  # Not Linux, a kernel without lists of children, or somebody else's process.
         return None
-    is_woken_by_timers = int(fields["SigCgt"], 16) >> (_SIGALRM - 1) & 1
-    if fields["State"].startswith(_ENDED) or is_woken_by_timers:
+    is_woken_by_signals = int(fields["SigCgt"], 16) & _WAKING_MASK
+    if fields["State"].startswith(_ENDED) or is_woken_by_signals:
         return None
     return Inspection(pid, len(tasks), tuple(child for child in children if _may_act(child)))
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.locking import wait_seconds
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
 # Pytest shows the line that called, not what lies below it.
@@ -24,9 +23,11 @@ class Lock(Proxy):
     # Put before the name: the locks of all kinds have one namespace at the broker.
     prefix: ClassVar[str] = ""
 
-    def __init__(self, party: Party, name: str) -> None:
-        super().__init__(party, name)
-        self._lock_name = self.prefix + name
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock_name = self.prefix + self.name
+        if self._claim is not None:
+            self._claim.names.add(self._lock_name)
         self._shown = self.shown
 
     def acquire(self, block: bool = True, timeout: float | None = None, *, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002  -- as in the standard library

@@ -10,14 +10,16 @@ Theory of operation: see ``docs/explanation/shared-objects.md``. What is particu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from pytest_parpool.model.sync_moves import Holder
 from pytest_parpool.model.sync_requests import AcquireLock, LockLetGo, OpenLock, ReleaseLock
 from pytest_parpool.runtime.slots import PartySlots
 from pytest_parpool.sync.caller import find_line, warn_at_line
+from pytest_parpool.sync.connection import telling
 from pytest_parpool.sync.connections import Connections
-from pytest_parpool.sync.errors import AbandonedLockWarning
+from pytest_parpool.sync.errors import AbandonedLockWarning, BrokerLostError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.lanes import running_task
 from pytest_parpool.sync.system import System
@@ -26,6 +28,8 @@ from pytest_parpool.sync.system import System
 __tracebackhide__ = True
 
 _FOR_EVER: Final = -1
+# Of so many locks it is kept what is said when they are let go: always the same, and somebody waits for it.
+_MOST_KEPT: Final = 256
 
 
 class Locks:
@@ -75,14 +79,15 @@ class Locks:
             slot = self._open(name)
         lane, where, test = connections.lane(), find_line(), connections.test
         dead: Holder | None = None
-        if slot >= 0:
-            slots = connections.slots
-            if slots is None or not slots.is_connected():
+        slots = connections.slots
+        assert slots is not None  # They came with the connection on which the slot's number came.
+        if slot >= 0 and not slots.is_marked(slot):
+            if not slots.is_connected():
                 slots = connections.need_slots()
             hold = Hold(taken, slot, shown, lane, test, where)
             try:
                 if taken.setdefault(slot, hold) is hold:
-                    if not slots.is_marked(slot) and slots.try_take(slot):
+                    if slots.try_take(slot):
                         if slots.has_note(slot):
                             dead = slots.read_note(slot)
                         slots.write_note(slot, connections.name, connections.pid, lane, test, where, System.monotonic())
@@ -96,7 +101,7 @@ class Locks:
             return False
         hold = Hold(self.managed, name, shown, lane, test, where)
         try:
-            text = connections.ask(AcquireLock(name, timeout), hold, where)
+            text = connections.ask(AcquireLock(name, timeout), hold)
             return not text or warn_of_dead(text)
         except BaseException:
             if self.managed.get(name) is hold:  # It was granted; else ``ask`` has undone it.
@@ -113,7 +118,7 @@ class Locks:
         lane, where = connections.lane(), find_line()
         hold = Hold(self.managed, name, shown, lane, connections.test, where)
         try:
-            text = await connections.ask_async(AcquireLock(name, timeout), hold, where)
+            text = await connections.ask_async(AcquireLock(name, timeout), hold)
             return not text or warn_of_dead(text)
         except BaseException:
             if self.managed.get(name) is hold:  # It was granted; else ``ask_async`` has undone it.
@@ -149,8 +154,7 @@ class Locks:
                 slots.wipe(slot)
                 slots.let_go(slot)
                 self.taken.pop(slot, None)
-                if slots.is_marked(slot):
-                    connections.tell(LockLetGo(name))
+                self._tell_if_marked(slots, slot, name)
             except BaseException as error:
                 self._give_back(slots, slot, name, hold)
                 # If a test has closed the descriptor, the kernel has let it go at that.
@@ -172,6 +176,12 @@ class Locks:
         """
         self.release(self._name_of[hold.key] if hold.table is self.taken else hold.key)
 
+    def forget_name(self, name: str) -> None:
+        """Forget a lock that nobody will ask for again, in any process; if this one holds it, it is let go."""
+        if self.find(name) is not None:
+            self.release(name)
+        self._name_of.pop(self._slot_of.pop(name, -1), None)
+
     def find(self, name: str) -> Hold | None:
         """Return this process's hold of a lock, if it has one."""
         return self.taken.get(self._slot_of.get(name, -1)) or self.managed.get(name)
@@ -192,11 +202,11 @@ class Locks:
         try:
             # Before it is sent: then another thread of this process may get it.
             del self.managed[name]
-            self._connections.tell(ReleaseLock(name), sent)
+            self._connections.send(_released(name), sent)
         except BaseException:
             if not sent:
                 self.managed.pop(name, None)
-                self._connections.tell(ReleaseLock(name))
+                self._connections.send(_released(name))
             raise
 
     def _give_back(self, slots: PartySlots, slot: int, name: str, hold: Hold) -> None:
@@ -209,8 +219,25 @@ class Locks:
                     slots.wipe(slot)
                 slots.let_go(slot)
             self.taken.pop(slot, None)
+        self._tell_if_marked(slots, slot, name)
+
+    def _tell_if_marked(self, slots: PartySlots, slot: int, name: str) -> None:
+        """Tell the broker that a lock was let go, if somebody waits."""
         if slots.is_marked(slot):
-            self._connections.tell(LockLetGo(name))
+            try:
+                self._connections.send(_let_go(name))
+            except BrokerLostError:  # Then nobody waits any more.
+                pass
+
+
+@lru_cache(_MOST_KEPT)
+def _released(name: str) -> bytes:
+    return telling(ReleaseLock(name))
+
+
+@lru_cache(_MOST_KEPT)
+def _let_go(name: str) -> bytes:
+    return telling(LockLetGo(name))
 
 
 def wait_seconds(timeout: float | None, *, is_blocking: bool) -> float | None:

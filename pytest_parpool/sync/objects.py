@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from pytest_parpool.model.sync_requests import AwaitChange
 from pytest_parpool.sync.array import Array
 from pytest_parpool.sync.barrier import Barrier
+from pytest_parpool.sync.checks import check_count, check_name
 from pytest_parpool.sync.condition import Condition
 from pytest_parpool.sync.dictionary import Dict
 from pytest_parpool.sync.errors import LockTimeoutError
@@ -45,71 +46,71 @@ class SharedObjects:
 
     def lock(self, name: str) -> Lock:
         """Return a lock."""
-        return Lock(self.party, _check_name(name))
+        return Lock.of(self.party, check_name(name))
 
     def rlock(self, name: str) -> RLock:
         """Return a lock that its holder may take again."""
-        return RLock(self.party, _check_name(name))
+        return RLock.of(self.party, check_name(name))
 
     def semaphore(self, name: str, k: int) -> Semaphore:
         """Return a semaphore with ``k`` permits."""
-        return Semaphore(self.party, _check_name(name), _check_count("k", k))
+        return Semaphore.of(self.party, check_name(name), check_count("k", k, 1))
 
     def rwlock(self, name: str) -> RWLock:
         """Return a lock that many may hold for reading, or one for writing."""
-        return RWLock(self.party, _check_name(name))
+        return RWLock.of(self.party, check_name(name))
 
     def condition(self, name: str) -> Condition:
         """Return a condition, with a lock of its own."""
-        return Condition(self.party, _check_name(name))
+        return Condition.of(self.party, check_name(name))
 
     def event(self, name: str) -> Event:
         """Return an event."""
-        return Event(self.party, _check_name(name))
+        return Event.of(self.party, check_name(name))
 
     def value(self, name: str, initial: object = 0) -> Value:
         """Return a value; it is ``initial`` if nobody has opened it before."""
-        value = Value(self.party, _check_name(name), initial)
+        value = Value.of(self.party, check_name(name), initial)
         value.open()
         return value
 
     def counter(self, name: str) -> Counter:
         """Return a counter, which begins with 0."""
-        counter = Counter(self.party, _check_name(name))
+        counter = Counter.of(self.party, check_name(name))
         counter.open()
         return counter
 
     def barrier(self, name: str, parties: int) -> Barrier:
         """Return a barrier for so many."""
-        return Barrier(self.party, _check_name(name), _check_count("parties", parties))
+        return Barrier.of(self.party, check_name(name), parties)
 
     def queue(self, name: str, maxsize: int = 0) -> Queue:
         """Return a queue that holds so much; 0 for any number."""
-        return Queue(self.party, _check_name(name), maxsize)
+        return Queue.of(self.party, check_name(name), maxsize)
 
     def dict(self, name: str) -> Dict:
         """Return a dictionary, empty at first."""
-        return Dict(self.party, _check_name(name))
+        return Dict.of(self.party, check_name(name))
 
-    def array(self, name: str, dtype: Any, shape: int | tuple[int, ...]) -> Array:
+    def array(self, name: str, dtype: Any, shape: int | tuple[int, ...] | list[int]) -> Array:
         """Return an array in shared memory, all zeros at first.
 
         Args:
             name: Its name.
             dtype: One of the typecodes ``b B h H i I l L q Q f d ?``, or anything that ``numpy.dtype`` accepts.
-            shape: Its length, or a tuple of lengths.
+            shape: Its length, or several lengths.
 
         Raises:
             MismatchError: If it was opened with another type or shape before; a ValueError.
             NumpyMissingError: If the type is numpy's, and numpy is not installed; an ImportError.
         """
-        array = Array(self.party, _check_name(name), dtype, shape)
+        array = Array.of(self.party, check_name(name), dtype, tuple(shape) if isinstance(shape, list) else shape)
         array.open()
         return array
 
     def once(self, name: str, fn: Callable[..., _T], *args: object, **kwargs: object) -> _T:
         """Return what ``fn`` returns, called by whoever comes first, for all who give this name; see ``run_once``."""
-        result: _T = run_once(self.party, _check_name(name), fn, *args, **kwargs)
+        result: _T = run_once(self.party, check_name(name), fn, *args, **kwargs)
         return result
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
@@ -134,18 +135,6 @@ class SharedObjects:
                 seen = self.party.ask(AwaitChange(seen, patience))
             except LockTimeoutError:  # Nothing has changed that the broker knows of.
                 pass
-
-
-def _check_name(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name: {name!r} is not allowed; give a string that is not empty")
-    return name
-
-
-def _check_count(argument: str, count: Any) -> int:
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"{argument}: {count!r} is not allowed; give a whole number from 1 on")
-    return count
 
 
 def _name_of(predicate: Callable[[], object]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_parpool.model.sync_requests import ReleaseReadWrite, Request, ReturnPermits
+from pytest_parpool.model.sync_requests import ForgetNames, ReleaseReadWrite, Request, ReturnPermits
 from pytest_parpool.sync.connections import Connections
-from pytest_parpool.sync.errors import LockTimeoutError, NotHeldError
+from pytest_parpool.sync.errors import BrokerLostError, LockTimeoutError, NotHeldError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.locking import Locks
 from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.system import System
 
 if TYPE_CHECKING:
     from pytest_parpool.sync.array import ArrayMemory
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 _MOST_TEXTS: Final = 20
+_FORGET_AT_ONCE: Final = 64
 
 
 class Party:
@@ -36,6 +39,8 @@ class Party:
         read_writes: The reader-writer locks that it holds, by name, whether for writing, and a serial number.
         arrays: The memory of the arrays that were opened here, by name. Forked children inherit it.
         timed_out_waits: What was said when somebody waited in vain: the last few.
+        claimed: The objects, by name, that no other process knows; see ``claims``.
+        forgettable: For each object that nobody at all knows any more, its names.
     """
 
     def __init__(self, service: Service, name: str) -> None:
@@ -46,6 +51,8 @@ class Party:
         self.read_writes: dict[tuple[str, bool, int], Hold] = {}
         self.arrays: dict[str, ArrayMemory] = {}
         self.timed_out_waits: deque[str] = deque(maxlen=_MOST_TEXTS)
+        self.claimed: set[str] = set()
+        self.forgettable: deque[set[str]] = deque()
 
     @property
     def name(self) -> str:
@@ -117,6 +124,28 @@ class Party:
             hold.leave()
         return [f"{holds[0].shown}, taken at {line}" for line in reversed(lines)]
 
+    def forget_unclaimed(self) -> None:
+        """Have the broker forget the objects that nobody knows any more, when they are worth a message."""
+        if len(self.forgettable) < _FORGET_AT_ONCE:
+            return
+        if System.getpid() != self.connections.pid:  # Forked by somebody who runs no after-fork hooks.
+            self.begin_anew()
+        names: set[str] = set()
+        with contextlib.suppress(IndexError):  # It is empty; perhaps another thread was faster.
+            while True:
+                names |= self.forgettable.popleft()
+        for hold in (*self.permits.values(), *self.read_writes.values()):
+            if hold.key[0] in names:
+                hold.leave()
+        try:
+            for name in names:
+                self.arrays.pop(name, None)
+                self.locks.forget_name(name)
+            if self.connections.slots is not None:  # else nobody here has used anything
+                self.connections.tell(ForgetNames(tuple(names)))
+        except BrokerLostError:  # Then they are forgotten.
+            pass
+
     def begin_anew(self) -> None:
         """Begin anew in a forked child, under another name."""
         self.connections.begin_anew()
@@ -127,9 +156,12 @@ class Party:
         self.permits.clear()
         self.read_writes.clear()
         self.timed_out_waits.clear()
+        self.claimed.clear()
+        self.forgettable.clear()
 
 
 _parties: dict[str, Party] = {}
+_work = ""
 
 
 def join(token: str, owner_pid: int, name: str, test: str = "") -> Party:
@@ -144,10 +176,31 @@ def join(token: str, owner_pid: int, name: str, test: str = "") -> Party:
     party = _parties.get(token)
     if party is None:
         party = Party(Service(token, owner_pid), name)
-        party.set_test(test)
+        party.set_test(test or _work)
         # If two threads come at once, both get what the first has entered.
         party = _parties.setdefault(token, party)
     return party
+
+
+def name_work(text: str) -> None:
+    """Say what this process does from now on, in all its parties, also those that it joins later, as "task 'resize'".
+
+    For processes that do one thing after the other, each of which the others may have to be told of.
+    """
+    global _work  # noqa: PLW0603  -- there is one process
+    _work = text
+    for party in tuple(_parties.values()):
+        party.set_test(text)
+
+
+def known(token: str) -> Party | None:
+    """Return this process's party in a run; None if it has not joined it, and inherited none either."""
+    return _parties.get(token)
+
+
+def name_of_process() -> str:
+    """Return what this process is called where it is known already; empty if it is known nowhere."""
+    return next((party.name for party in tuple(_parties.values())), "")
 
 
 def _begin_anew() -> None:
@@ -155,4 +208,10 @@ def _begin_anew() -> None:
         party.begin_anew()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+def _end_claims() -> None:
+    for party in tuple(_parties.values()):
+        party.claimed.clear()
+
+
+# Afterwards, too: before the fork itself another thread may have its turn.
+os.register_at_fork(before=_end_claims, after_in_parent=_end_claims, after_in_child=_begin_anew)

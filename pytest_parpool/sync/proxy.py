@@ -1,11 +1,20 @@
-"""What all proxies have in common: a name, a party, and that they can be handed to other threads and processes."""
+"""What all proxies have in common: a name, a party, and that they can be handed to other threads and processes.
+
+Users make them in two ways: by name, among the objects of a run (``SharedObjects``), and by calling the class, which
+makes a new object without a name. For both the class's own ``__init__`` is called; ``of`` says before it which object
+that is.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_parpool.sync.party import Party, join
+from pytest_parpool.sync.claims import Claim, claim_new
+from pytest_parpool.sync.party import Party, join, name_of_process
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
@@ -14,19 +23,38 @@ __tracebackhide__ = True
 class Proxy:
     """A shared object's name and address. Equal to all other proxies of the same object, in whatever process.
 
-    Args:
-        party: This process, as one that uses shared objects.
-        name: The object's name, among those of its kind.
+    Called as a class it stands for a new object, of this run or, outside of any, of this process: the object is gone
+    when that has ended.
 
     Attributes:
         kind: What it is called in messages.
+        name: The object's name, among those of its kind.
     """
 
     kind: ClassVar[str] = "object"
+    name: str
+    _party: Party
+    _claim: Claim | None = None
 
-    def __init__(self, party: Party, name: str) -> None:
-        self._party = party
-        self.name = name
+    def __init__(self) -> None:
+        if not hasattr(self, "name"):
+            claim = self._claim = claim_new()
+            self._party, self.name = claim.party, claim.name
+
+    @classmethod
+    def of(cls, party: Party, name: str, *arguments: Any, claim: Claim | None = None) -> Self:
+        """Return a proxy of one particular object.
+
+        Args:
+            party: This process, as one that uses shared objects.
+            name: The object's name, among those of its kind.
+            arguments: What the class is called with for a new object.
+            claim: To an object that this one belongs to, if there is one.
+        """
+        proxy = cls.__new__(cls)
+        proxy._party, proxy.name, proxy._claim = party, name, claim  # noqa: SLF001  -- its own
+        cls.__init__(proxy, *arguments)
+        return proxy
 
     @property
     def shown(self) -> str:
@@ -34,13 +62,15 @@ class Proxy:
         return f"{self.kind} {self.name!r}"
 
     def _arguments(self) -> tuple[Any, ...]:
-        """Return what the class is made from, behind the party."""
-        return (self.name,)
+        """Return what the class was called with."""
+        return ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         party = self._party
+        if self._claim is not None:
+            self._claim.end()
         run = party.service.token, party.service.owner_pid
-        return _restore, (type(self), run, (party.name, party.connections.test), self._arguments())
+        return _restore, (type(self), run, (party.name, party.connections.test), self.name, self._arguments())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -54,7 +84,10 @@ class Proxy:
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def _restore(kind: type[Proxy], run: tuple[str, int], starter: tuple[str, str], arguments: tuple[Any, ...]) -> Proxy:
+def _restore(
+    kind: type[Proxy], run: tuple[str, int], starter: tuple[str, str], name: str, arguments: tuple[Any, ...]
+) -> Proxy:
     """Make a proxy again, in this process or in one that it was sent to, which is then at work for the same test."""
-    name, test = starter
-    return kind(join(*run, f"process {os.getpid()}, started by {name}", test), *arguments)
+    starter_name, test = starter
+    me = name_of_process() or f"process {os.getpid()}, started by {starter_name}"
+    return kind.of(join(*run, me, test), name, *arguments)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import GetFromQueue, JoinQueue, PutOnQueue, ReadQueue, TaskDone
 from pytest_parpool.sync.errors import LockTimeoutError, NotHeldError, UnfitError
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.payloads import pack, unpack
 from pytest_parpool.sync.proxy import Proxy
 
@@ -19,19 +18,17 @@ class Queue(Proxy):
     """Like ``queue.Queue`` and ``multiprocessing.JoinableQueue``: raises ``queue.Full`` and ``queue.Empty``.
 
     Args:
-        party: This process.
-        name: The queue's name.
         maxsize: How much it takes; 0 for any number.
     """
 
     kind: ClassVar[str] = "queue"
 
-    def __init__(self, party: Party, name: str, maxsize: int = 0) -> None:
-        super().__init__(party, name)
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__()
         self.maxsize = max(0, maxsize)
 
     def _arguments(self) -> tuple[Any, ...]:
-        return self.name, self.maxsize
+        return (self.maxsize,)
 
     def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002  -- as in the standard library
         """Put something at the end; wait while it is full.

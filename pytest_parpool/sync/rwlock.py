@@ -99,7 +99,7 @@ class RWLock(Proxy):
     def _acquire(self, seconds: float | None, *, is_write: bool) -> bool:
         hold = self._new_hold(is_write=is_write)
         try:
-            text = self._party.connections.ask(AcquireReadWrite(self.name, is_write, seconds), hold, hold.where)
+            text = self._party.connections.ask(AcquireReadWrite(self.name, is_write, seconds), hold)
             return not text or warn_of_dead(text)
         except BaseException:
             if hold.key in self._party.read_writes:  # It was granted; else ``ask`` has undone it.
@@ -110,7 +110,7 @@ class RWLock(Proxy):
         hold = self._new_hold(is_write=is_write)
         try:
             request = AcquireReadWrite(self.name, is_write, seconds)
-            text = await self._party.connections.ask_async(request, hold, hold.where)
+            text = await self._party.connections.ask_async(request, hold)
             return not text or warn_of_dead(text)
         except BaseException:
             if hold.key in self._party.read_writes:  # As in ``_acquire``.

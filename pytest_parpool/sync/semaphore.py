@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import AcquireSemaphore, ReleaseSemaphore
 from pytest_parpool.sync.caller import find_line
+from pytest_parpool.sync.checks import check_count
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.locking import wait_seconds, warn_of_dead
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.proxy import Proxy
 
 # Pytest shows the line that called, not what lies below it.
@@ -24,19 +24,23 @@ class Semaphore(Proxy):
     """Like ``threading.Semaphore``; whoever dies with permits gives them back, and the next one is warned.
 
     Args:
-        party: This process.
-        name: The semaphore's name.
-        permits: How many may have it at a time.
+        value: How many may have it at a time.
+
+    Attributes:
+        permits: As given.
+
+    Raises:
+        ValueError: If that is no whole number, or a negative one.
     """
 
     kind: ClassVar[str] = "semaphore"
 
-    def __init__(self, party: Party, name: str, permits: int) -> None:
-        super().__init__(party, name)
-        self.permits = permits
+    def __init__(self, value: int = 1) -> None:
+        self.permits = check_count("value", value, 0)
+        super().__init__()
 
     def _arguments(self) -> tuple[Any, ...]:
-        return self.name, self.permits
+        return (self.permits,)
 
     def acquire(self, block: bool = True, timeout: float | None = None, *, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002  -- as in the standard library
         """Take a permit; arguments and result as those of ``Lock.acquire``.
@@ -49,7 +53,7 @@ class Semaphore(Proxy):
         seconds = wait_seconds(timeout, is_blocking=block and blocking)
         hold = self._new_hold()
         try:
-            text = party.connections.ask(AcquireSemaphore(self.name, self.permits, seconds), hold, hold.where)
+            text = party.connections.ask(AcquireSemaphore(self.name, self.permits, seconds), hold)
             return not text or warn_of_dead(text)
         except LockTimeoutError as error:
             party.remember_timeout(error, seconds)
@@ -68,9 +72,7 @@ class Semaphore(Proxy):
         seconds = wait_seconds(timeout, is_blocking=True)
         hold = self._new_hold()
         try:
-            text = await party.connections.ask_async(
-                AcquireSemaphore(self.name, self.permits, seconds), hold, hold.where
-            )
+            text = await party.connections.ask_async(AcquireSemaphore(self.name, self.permits, seconds), hold)
             return not text or warn_of_dead(text)
         except LockTimeoutError as error:
             party.remember_timeout(error, seconds)

@@ -25,6 +25,8 @@ from pytest_parpool.errors import ParpoolError
 from pytest_parpool.runtime.framing import frame
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import Goodbye, Silence, encode_opening
+from pytest_parpool.sync.deaths import is_alive
+from pytest_parpool.sync.errors import BrokerLostError
 from pytest_parpool.sync.system import System
 
 # Many times what a start takes on a busy machine.
@@ -71,6 +73,7 @@ class Service:
         """Return a new connection, blocking; starts the broker if there is none. The caller owns it.
 
         Raises:
+            BrokerLostError: If the process with which it would end has ended.
             ParpoolError: If it cannot be started.
         """
         deadline = System.monotonic() + _START_SECONDS
@@ -79,6 +82,7 @@ class Service:
                 return sock
             if listener := self._try_bind():
                 try:
+                    self._check_owner()
                     self._start(listener)
                 finally:
                     listener.close()
@@ -161,6 +165,13 @@ class Service:
             status = System.lstat(self._folder)
             if status.st_uid != System.getuid() or status.st_mode & 0o077:
                 raise ParpoolError(f"the folder '{self._folder}' belongs to somebody else") from None
+
+    def _check_owner(self) -> None:
+        """Start no broker for somebody who has ended: it would end at once, whoever asks for it, and as often."""
+        if not is_alive(self.owner_pid):
+            raise BrokerLostError(
+                f"process {self.owner_pid}, to which these shared objects belong, has ended, and they with it"
+            )
 
     def _start(self, listener: RawSocket) -> None:
         """Start the broker, and wait until it is nobody's child any more."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import AddToValue, CompareAndSetValue, GetValue, OpenValue, SetValue
-from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.payloads import pack, unpack
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
@@ -26,20 +25,18 @@ class Value(Proxy):
     """Anything that can be pickled; who gets it gets a copy.
 
     Args:
-        party: This process.
-        name: The value's name.
         initial: What it is if nobody has opened it before.
     """
 
     kind: ClassVar[str] = "value"
 
-    def __init__(self, party: Party, name: str, initial: object = 0) -> None:
-        super().__init__(party, name)
+    def __init__(self, initial: object = 0) -> None:
+        super().__init__()
         self._initial = pack(initial, self.shown)
         self._is_open = False
 
     def _arguments(self) -> tuple[Any, ...]:
-        return self.name, unpack(self._initial)
+        return (unpack(self._initial),)
 
     def open(self) -> None:
         """Have it be there from now on; who opens it later does not change it. Otherwise its first use does this."""
@@ -73,7 +70,7 @@ class Value(Proxy):
 
     def get_lock(self) -> RLock:
         """Return the lock that goes with it; it is re-entrant, and only ``update`` takes it by itself."""
-        return ValueLock(self._party, self.name)
+        return ValueLock.of(self._party, self.name, claim=self._claim)
 
     def add(self, amount: float | str | bytes) -> Any:
         """Add to it in one step, and return what it is then.
@@ -110,11 +107,11 @@ class Counter(Value):
 
     kind: ClassVar[str] = "counter"
 
-    def __init__(self, party: Party, name: str) -> None:
-        super().__init__(party, name, 0)
+    def __init__(self) -> None:
+        super().__init__(0)
 
     def _arguments(self) -> tuple[Any, ...]:
-        return (self.name,)
+        return ()
 
     def increment(self, amount: int = 1) -> int:
         """Add to it in one step, and return what it is then."""

@@ -7,21 +7,17 @@ controller, or belongs to it alone, is renewed or dropped here, in an order that
 from __future__ import annotations
 
 import atexit
-import functools
-import os
 import sys
-import threading
 import weakref
-from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
 from pytest_parpool.compat import allure, pytest_internals, random_state, rerunfailures
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.messages import BaseTempAsked
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.worker.identity import own_temp_directory, take_identity
 
 
 @record
@@ -68,39 +64,14 @@ def leave_controller(config: pytest.Config, heritage: Heritage) -> Birth:
 
 
 def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str, Any]) -> None:
-    """Make this process the worker that ``workerinput`` names: what it says of itself, and what plugins ask for."""
-    worker = WorkerId(workerinput["workerid"])
-    os.environ["PYTEST_XDIST_WORKER"] = worker
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
-    config.workerinput = workerinput  # type: ignore[attr-defined]
-    config.workeroutput = {}  # type: ignore[attr-defined]
-    option = config.option
-    option.numprocesses = option.maxprocesses = None
-    option.dist = "no"
-    option.distload = option.looponfail = option.usepdb = False
-    option.tx = []
-    pytest_internals.renew_temp_path_factory(config, functools.partial(_find_temp_directory, link, worker))
+    """Make this process the worker that ``workerinput`` names."""
+    take_identity(config, workerinput)
+    own_temp_directory(config, link, WorkerId(workerinput["workerid"]))
     # Plugins for which none of this is enough.
     if allure.PACKAGE in sys.modules:
         allure.adapt(config)
     if rerunfailures.PACKAGE in sys.modules:
         rerunfailures.adapt()
-
-
-def _find_temp_directory(link: WorkerLink, worker: WorkerId) -> Path | None:
-    """Ask the controller for the run's base directory, and return this worker's place in it.
-
-    Late, because most suites need none, and making one means clearing away those of earlier runs. Whoever may not talk
-    to the controller (a child, a thread) gets None.
-    """
-    if not link.is_own_process or threading.current_thread() is not threading.main_thread():
-        return None
-    link.post(BaseTempAsked())
-    link.flush()
-    while (path := link.inbox.base_temp) is None:
-        link.receive()
-    return Path(path) / f"popen-{worker}" if path else None
 
 
 def _forget_exit_handlers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +18,14 @@ _exit = os._exit
 
 
 @contextlib.contextmanager
-def told(link: WorkerLink, what: str, executor: Executor) -> Iterator[None]:
+def told(link: WorkerLink, what: str | Callable[[], str], executor: Executor | None) -> Iterator[None]:
     """Tell the controller what is raised inside, and go on behind it: the worker leaves then.
 
     Args:
         link: To the controller.
-        what: Has failed if anything but an interrupt or ``pytest.exit`` is raised: a plugin is at fault, or we are.
-        executor: Knows which item runs.
+        what: Has failed if anything but an interrupt or ``pytest.exit`` is raised: a plugin is at fault, or we are. Or
+            what says so then.
+        executor: Knows which item runs; None if there is none yet, or no more.
 
     Raises:
         LinkLostError: If there is nobody to tell.
@@ -34,7 +35,7 @@ def told(link: WorkerLink, what: str, executor: Executor) -> Iterator[None]:
     except LinkLostError:
         raise
     except KeyboardInterrupt as error:
-        link.post(Interrupted(executor.running, _innermost_place(error)))
+        link.post(Interrupted(executor.running if executor is not None else None, _innermost_place(error)))
     except pytest.exit.Exception as error:
         link.post(_exit_asked(error))
     except BaseException as error:  # The user's code may raise anything; it ends the run, with its traceback.
@@ -42,7 +43,7 @@ def told(link: WorkerLink, what: str, executor: Executor) -> Iterator[None]:
             _exit(1)
         if not link.is_connected():
             raise LinkLostError from error
-        link.post(Broken(what, traceback.format_exc()))
+        link.post(Broken(what if isinstance(what, str) else what(), traceback.format_exc()))
     link.flush()
 
 

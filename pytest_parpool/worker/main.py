@@ -12,7 +12,6 @@ import pytest
 from pytest_parpool.compat import log_lines, pytest_internals
 from pytest_parpool.compat.random_state import RandomState
 from pytest_parpool.compat.rerun_plan import RerunPlan
-from pytest_parpool.hookspecs import StartedWorker
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Left, Ready
@@ -22,6 +21,7 @@ from pytest_parpool.wire import plain
 from pytest_parpool.worker.birth import Heritage, become_worker, leave_controller
 from pytest_parpool.worker.executor import Executor
 from pytest_parpool.worker.faults import told
+from pytest_parpool.worker.initializing import initialize_worker
 from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.reruns import Reruns
@@ -93,7 +93,7 @@ class WorkerMain:
                 self._reruns.begin()
                 # Behind all others, and around them.
                 self._register(own)
-            self._initialize_worker()
+            initialize_worker(config, self._initialize)
             is_started = True
         if is_started:
             link.post(Ready(os.getpid(), birth.output_fds))
@@ -115,13 +115,6 @@ class WorkerMain:
     def _register(self, plugins: dict[str, object]) -> None:
         for name, plugin in plugins.items():
             self._config.pluginmanager.register(plugin, name)
-
-    def _initialize_worker(self) -> None:
-        """Call what users want called in each new worker."""
-        workerinput = self._config.workerinput  # type: ignore[attr-defined]
-        me = StartedWorker(WorkerId(workerinput["workerid"]), workerinput["workercount"], workerinput["testrunuid"])
-        self._initialize()
-        self._config.hook.pytest_parpool_worker_started(config=self._config, worker=me)
 
     def _finish(self, loop: WorkerLoop) -> None:
         """End the session where that is not the controller's business alone."""

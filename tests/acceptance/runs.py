@@ -10,6 +10,9 @@ import pytest
 # For one inner run. Reached only by one that hangs, so that a slow machine does not matter.
 RUN_SECONDS = 60
 
+START_METHOD = "PARPOOL_TEST_START_METHOD"
+"""The variable that says how workers of inner runs are started, where their command line does not."""
+
 HAPPENINGS = '''
 """Lets inner tests in different processes wait for one another: what has happened is a file, and waiting ends."""
 
@@ -76,6 +79,8 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
             patch.delenv(name)
+        if START_METHOD in os.environ and "no:parpool" not in arguments:
+            patch.setenv("PYTEST_ADDOPTS", f"--start-method={os.environ[START_METHOD]}")
         return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.runs import run
 
-OURS = "parpool: 2 workers (fork), load"
+OURS = "parpool: 2 workers (*), load"
 SUITE = """
 import pytest
 
@@ -54,6 +54,7 @@ def test_a_bad_value_is_one_line(pytester: pytest.Pytester, names: list[str]) ->
     result.stderr.fnmatch_lines(["ERROR: -n/--numprocesses: 'many' is not allowed*"])
 
 
+@pytest.mark.start_method("fork")
 def test_the_option_can_be_given_back(pytester: pytest.Pytester) -> None:
     """Without our plugin pytest-xdist is as it always was."""
     pytester.makepyfile(SUITE)

@@ -149,7 +149,9 @@ def pytest_testnodedown():
 
 
 @pytest.mark.parametrize("load", ["", "import multiprocessing"], ids=["bare", "multiprocessing"])
-def test_first_workers_and_replacements_are_born_in_the_same_state(pytester: pytest.Pytester, load: str) -> None:
+def test_first_workers_and_replacements_are_born_in_the_same_state(
+    pytester: pytest.Pytester, load: str, start_method: str
+) -> None:
     """Field by field, after a crash and after ``--maxtasksperchild`` alike, whatever the controller has become."""
     add_happenings(pytester)
     pytester.makepyfile(state=STATE, test_it=STATE_TESTS)
@@ -168,6 +170,8 @@ def test_first_workers_and_replacements_are_born_in_the_same_state(pytester: pyt
         for field in first.keys() | other.keys():
             assert other.get(field) == first.get(field), field
     check_first_state(first)
+    if start_method == "fork":
+        check_forked_state(first)
 
 
 def check_first_state(found: dict[str, Any]) -> None:
@@ -175,7 +179,6 @@ def check_first_state(found: dict[str, Any]) -> None:
     assert found["leads its session"] is True
     assert found["threads"] == ["MainThread"]
     assert found["native threads"] == 1
-    assert found["atexit"] == 0
     assert found["session"] == [0, 8, False, False]
     assert found["statistics"] == []
     assert found["workeroutput"] == {}
@@ -186,7 +189,13 @@ def check_first_state(found: dict[str, Any]) -> None:
     assert found.get("multiprocessing", ["MainProcess", False, 0]) == ["MainProcess", False, 0]
     # The channel to the controller, and no other: neither a sibling's nor the template's.
     assert [kind for kind in found["descriptors"] if kind.startswith("socket")] == ["socket:[N]"]
-    assert not {"dsession", "parpool-outermost", "parpool-controller-loop"} & set(found["plugins"])
+    assert not {"dsession", "parpool-controller-loop"} & set(found["plugins"])
+
+
+def check_forked_state(found: dict[str, Any]) -> None:
+    """Look at what is different where everything was inherited."""
+    assert found["atexit"] == 0
+    assert "parpool-outermost" not in found["plugins"]
 
 
 # --- Random -----------------------------------------------------------------------------------------------------------
@@ -223,6 +232,7 @@ def test_unseeded_workers_draw_different_numbers_and_seeded_ones_the_same(
         assert notes(pytester, "draws")[-1] == draws[0]
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize(("value", "still_there"), [("true", True), ("false", False)])
 def test_garbage_of_the_collection_is_left_where_it_lies(
     pytester: pytest.Pytester, value: str, still_there: bool
@@ -253,6 +263,7 @@ def test_garbage_of_the_collection_is_left_where_it_lies(
 # --- What belongs to the controller -----------------------------------------------------------------------------------
 
 
+@pytest.mark.start_method("fork")
 def test_exit_handlers_run_where_they_were_registered(pytester: pytest.Pytester) -> None:
     """The controller's run once, at its own end; a test's run when its worker leaves."""
     add_happenings(pytester)
@@ -298,6 +309,7 @@ def test_exit_handlers_run_where_they_were_registered(pytester: pytest.Pytester)
     )
 
 
+@pytest.mark.start_method("fork")
 def test_no_worker_unconfigures_what_the_controller_configured(pytester: pytest.Pytester) -> None:
     """What was made in ``pytest_configure`` and is removed in ``pytest_unconfigure`` lives as long as the run."""
     add_happenings(pytester)

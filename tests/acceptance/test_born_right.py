@@ -160,6 +160,7 @@ def test_hooks_that_look_at_the_worker_run_again_in_each(pytester: pytest.Pytest
     assert outputs == ["{'said': 'at the end'} None"] * lives
 
 
+@pytest.mark.start_method("fork")
 def test_hooks_that_do_not_run_once(pytester: pytest.Pytester) -> None:
     """In the controller only, cleanups included, as in a plain run."""
     add_happenings(pytester)
@@ -169,6 +170,7 @@ def test_hooks_that_do_not_run_once(pytester: pytest.Pytester) -> None:
     assert sorted(notes(pytester, "blind")) == sorted(life)
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("name", ["blind", "blind.Made", "conftest.py", "tests/conftest.py"])
 @pytest.mark.parametrize("verdict", ["rerun", "keep"])
 def test_ini_settings_force_and_forbid(pytester: pytest.Pytester, name: str, verdict: str) -> None:
@@ -202,6 +204,7 @@ def test_ini_settings_force_and_forbid(pytester: pytest.Pytester, name: str, ver
     result.stdout.fnmatch_lines([f"parpool:   *because parpool_{verdict}_hooks names it"])
 
 
+@pytest.mark.start_method("fork")
 def test_what_is_made_at_configure_time_lives_as_long_as_the_run(pytester: pytest.Pytester) -> None:
     """A resource that ``pytest_unconfigure`` removes is there for the last test of the last worker."""
     add_happenings(pytester)
@@ -235,6 +238,7 @@ def test_what_is_made_at_configure_time_lives_as_long_as_the_run(pytester: pytes
     assert not (pytester.path / "resource").exists()
 
 
+@pytest.mark.start_method("fork")
 def test_explanation(pytester: pytest.Pytester) -> None:
     """Who is run again, what is inherited and dropped, and why; nothing is said unasked."""
     add_happenings(pytester)
@@ -265,6 +269,7 @@ def test_explanation(pytester: pytest.Pytester) -> None:
     assert "run again" not in run(pytester, *arguments).stdout.str()
 
 
+@pytest.mark.start_method("fork")
 def test_without_plugins_nothing_is_scanned(pytester: pytest.Pytester) -> None:
     """Who has no plugins, or none but pytest-cov, does not pay for looking at them."""
     pytester.makepyfile("import sys\ndef test_it(): assert 'pytest_parpool.compat.aware_hooks' not in sys.modules")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -59,10 +60,12 @@ def test_no_example_is_left_out() -> None:
         ("how-to/choose-a-dist-mode", "python"),
         ("how-to/coordinate-tests", "python"),
         ("how-to/coordinate-tests", "ini"),
+        ("how-to/distribute-calls", "python"),
         ("how-to/initialise-workers", "python"),
         ("how-to/initialise-workers", "ini"),
         ("how-to/measure-coverage", "ini"),
         ("how-to/recycle-workers", "ini"),
+        ("how-to/share-objects-in-scripts", "python"),
     }
 
 
@@ -133,7 +136,7 @@ def test_tutorial(pytester: pytest.Pytester) -> None:
     run(pytester).assert_outcomes(passed=8, failed=1)
     result = run(pytester, "-n", "4", "-v", f"--basetemp={pytester.path / 'base'}")
     result.assert_outcomes(passed=8, failed=1)
-    result.stdout.fnmatch_lines(["parpool: 4 workers (fork), load"])
+    result.stdout.fnmatch_lines(["parpool: 4 workers (*), load"])
     result.stdout.re_match_lines([r"\[gw\d\] \[ *\d+%\] PASSED test_wait.py::test_wait\[2\]"])
     result.stdout.re_match_lines([r"parpool: 4 workers, \d+ % busy, \d+\.\dx"])
     directories = {path.name for path in (pytester.path / "base").iterdir()}
@@ -371,3 +374,27 @@ def test_the_example_suite_passes(pytester: pytest.Pytester) -> None:
     assert plain.keys() == {"passed"}
     assert run(pytester, *suite, "-n", "2").parseoutcomes() == plain
     assert run(pytester, *suite, "-n", "2", "--dist", "loadgroup").parseoutcomes() == plain
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        (page, number)
+        for page in ("how-to/distribute-calls", "how-to/share-objects-in-scripts")
+        for number in range(len(python_of(page)))
+    ],
+)
+def test_scripts(tmp_path: Path, page: str, number: int) -> None:
+    """Each script prints what stands below it."""
+    outputs = [block.text for block in blocks() if block.page == page and block.language == "text"]
+    (tmp_path / "script.py").write_text(python_of(page)[number], encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (result.stdout, result.returncode) == (outputs[number], 0), result.stderr

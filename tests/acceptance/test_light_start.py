@@ -7,6 +7,7 @@ import pytest
 from tests.acceptance.runs import run
 
 
+@pytest.mark.start_method("fork")
 def test_own_modules_are_not_rewritten(pytester: pytest.Pytester) -> None:
     """Pytest's assertion rewriting handles none of our modules but those that come before it can be kept away."""
     pytester.makepyfile(
@@ -29,6 +30,7 @@ def test_own_modules_are_not_rewritten(pytester: pytest.Pytester) -> None:
     run(pytester, "-n", "1").assert_outcomes(passed=1)
 
 
+@pytest.mark.start_method("fork")
 def test_a_run_without_workers_loads_neither_side(pytester: pytest.Pytester) -> None:
     """Who has the plugin installed and does not use it pays for its options only."""
     pytester.makepyfile(

@@ -6,6 +6,8 @@ import pytest
 
 from tests.acceptance import openmp
 
+pytestmark = pytest.mark.start_method("fork")
+
 RUN_SECONDS = 60
 WARNING = "parpool: *native threads*"
 
@@ -29,7 +31,7 @@ def openmp_suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_openmp_threads_at_the_fork_are_named(openmp_suite: pytest.Pytester) -> None:
     """One line names the library whose threads are missing in the workers, and the way out; the suite still runs."""
-    result = openmp_suite.runpytest_subprocess("-n", "2", timeout=RUN_SECONDS)
+    result = openmp_suite.runpytest_subprocess("-n", "2", "--start-method=fork", timeout=RUN_SECONDS)
     result.stdout.fnmatch_lines_random(["parpool: *native threads*libgomp*-n 0*"])
     assert sum(line.startswith("parpool:") and "libgomp" in line for line in result.outlines) == 1
     result.assert_outcomes(passed=2)
@@ -54,6 +56,6 @@ def test_a_suite_without_native_threads_is_not_warned(pytester: pytest.Pytester)
         """
     )
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")
-    result = pytester.runpytest_subprocess("-n", "2", timeout=RUN_SECONDS)
+    result = pytester.runpytest_subprocess("-n", "2", "--start-method=fork", timeout=RUN_SECONDS)
     result.stdout.no_fnmatch_line(WARNING)
     result.assert_outcomes(passed=2)

@@ -404,6 +404,7 @@ def test_a_bad_option_is_refused_in_one_line(
     assert_refused(run(pytester, *arguments, f"{option}={value}" if option != "-n" else f"-n{value}"), named, allowed)
 
 
+@pytest.mark.start_method(None)
 @pytest.mark.parametrize(("name", "value", "named", "allowed"), BAD_INI_VALUES)
 def test_a_bad_ini_value_is_refused_in_one_line(
     pytester: pytest.Pytester, name: str, value: str, named: str, allowed: str

@@ -232,12 +232,14 @@ def note(name, node=None):
     happenings.note("hooks", f"{name} {node.gateway.id}" if node is not None else name)
 
 
-def pytest_sessionstart():
-    note("sessionstart")
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):
+        note("sessionstart")
 
 
-def pytest_collection_finish():
-    note("collection_finish")
+def pytest_collection_finish(session):
+    if not hasattr(session.config, "workerinput"):
+        note("collection_finish")
 
 
 def pytest_sessionfinish(session):
@@ -414,7 +416,7 @@ def test_reports_carry_their_origin_and_every_extra(pytester: pytest.Pytester) -
     ]
 
 
-def test_collection_warnings_come_once(pytester: pytest.Pytester) -> None:
+def test_collection_warnings_come_once(pytester: pytest.Pytester, start_method: str) -> None:
     """A warning of a module's import is the controller's; workers repeat it to nobody, whatever is registered there."""
     pytester.makeconftest(
         """
@@ -447,9 +449,9 @@ def test_collection_warnings_come_once(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-n", "2", "--maxtasksperchild", "1")
     result.assert_outcomes(passed=2, warnings=3)
     assert sorted(notes(pytester, "heard in workers")) == ["runtest in test 0", "runtest in test 1"]
-    # In the worker that records it and in the controller that shows it.
+    # In the process that records it and in the controller that shows it.
     assert sorted(notes(pytester, "heard")) == [
-        "collect at import",
+        *["collect at import"] * (1 if start_method == "fork" else 3),
         *["runtest in test 0"] * 2,
         *["runtest in test 1"] * 2,
     ]

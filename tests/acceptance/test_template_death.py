@@ -16,6 +16,8 @@ import pytest
 
 import happenings
 
+pytestmark = pytest.mark.start_method("fork")
+
 def kill_template():
     template = os.getppid()
     os.kill(template, signal.SIGKILL)

@@ -75,16 +75,17 @@ def without_times(lines: list[str]) -> list[str]:
 # --- Our own lines ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.start_method(None)
 @pytest.mark.parametrize(
     ("arguments", "header"),
     [
-        (("-n4",), "parpool: 4 workers (fork), load"),
-        (("-n1", "--dist=loadfile"), "parpool: 1 worker (fork), loadfile"),
-        (("-n2", "--dist=each"), "parpool: 2 workers (fork), each"),
+        (("-n4",), "parpool: 4 workers, load"),
+        (("-n1", "--dist=loadfile", "--start-method=fork"), "parpool: 1 worker (fork), loadfile"),
+        (("-n2", "--dist=each", "--start-method=spawn"), "parpool: 2 workers (spawn), each"),
     ],
 )
 def test_the_header_says_who_runs_the_tests(pytester: pytest.Pytester, arguments: tuple[str, ...], header: str) -> None:
-    """One line tells the number of workers, how they start and how tests are distributed."""
+    """One line tells the number of workers, how they start if that is known, and how tests are distributed."""
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass\ndef test_3(): pass\ndef test_4(): pass")
     result = run(pytester, *arguments)
     assert result.outlines.count(header) == 1

@@ -153,7 +153,7 @@ def test_where_sockets_have_no_abstract_names(token: str) -> None:
     assert event.is_set()
     folder = Path(service.address).parent
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert Child(lambda: Event(Party(service, "gw1"), "e").is_set()).result()
+    assert Child(lambda: Event.of(Party(service, "gw1"), "e").is_set()).result()
     service.say_goodbye()
     until(lambda: not folder.exists(), "the folder is still there")
 

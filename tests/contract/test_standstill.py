@@ -118,9 +118,10 @@ def test_who_looks_does_not_count_itself() -> None:
     os.close(write)
 
 
-def test_who_handles_alarms_may_go_on() -> None:
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGTERM, signal.SIGUSR1])
+def test_who_handles_signals_may_go_on(number: signal.Signals) -> None:
     """Its handler may do what it waits for."""
-    with prepared(lambda: signal.signal(signal.SIGALRM, lambda *_: None)) as pid:
+    with prepared(lambda: signal.signal(number, lambda *_: None)) as pid:
         assert inspect(pid) is None
 
 

@@ -14,6 +14,7 @@ from pytest_parpool.model.messages import (
     BaseTempAsked,
     Begin,
     Broken,
+    Collected,
     Command,
     Drain,
     Draining,
@@ -22,6 +23,7 @@ from pytest_parpool.model.messages import (
     Finished,
     Interrupted,
     Left,
+    Matched,
     Proceed,
     Ready,
     Recalled,
@@ -47,6 +49,7 @@ COMMANDS: list[Command] = [
     Proceed(),
     Recalled(3),
     BaseTemp("/tmp/" + LONE_SURROGATE),
+    Matched(((ItemIndex(3), "not there"),)),
 ]
 EVENTS: list[Event] = [
     Ready(2**31, (3, -1, -1)),
@@ -64,6 +67,7 @@ EVENTS: list[Event] = [
     Interrupted(ITEM, "test_a.py:1"),
     Broken("INTERNALERROR", LONE_SURROGATE),
     BaseTempAsked(),
+    Collected((ItemIndex(3),), (1, "test_a.py::test_own"), ("SyntaxError",)),
     Draining(),
     Left(b"\xff"),
 ]

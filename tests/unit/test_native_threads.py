@@ -152,6 +152,17 @@ def test_scan_finds_what_a_native_task_belongs_to(proc: Path) -> None:
     assert native_threads.scan(("libgomp",), proc=proc) == ()
 
 
+def test_scan_explains_threads_by_what_openblas_was_told_when_it_was_loaded(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by variables that were set later: an OpenBLAS of two threads stays one, and libgomp is not suspected."""
+    monkeypatch.setattr(native_threads, "_cpu_count", lambda: 2)
+    (proc / "task" / "native").mkdir()
+    (proc / "maps").write_text(maps_of(GOMP, NUMPY_BLAS), encoding="utf-8")
+    assert names(native_threads.scan((), environ={}, proc=proc)) == []
+    assert names(native_threads.scan((), environ={"OPENBLAS_NUM_THREADS": "1"}, proc=proc)) == ["libgomp"]
+
+
 def test_scan_without_proc_finds_nothing(tmp_path: Path) -> None:
     """On a system without ``/proc`` there is nothing to tell, and no error."""
     assert native_threads.scan((), proc=tmp_path / "absent") == ()

@@ -28,17 +28,23 @@ def test_shapes_are_whole_numbers_from_one_on(party: Party, shape: Any) -> None:
         SharedObjects(party).array("a", "d", shape)
 
 
-@pytest.mark.parametrize("shape", [3, (3,), [3], True])
+@pytest.mark.parametrize("shape", [3, (3,), True])
 def test_shapes_become_tuples(party: Party, shape: Any) -> None:
     """However one length is given, it is the same."""
-    assert Array(party, "a", "d", shape).shape == (int(shape) if isinstance(shape, int) else 3,)
+    assert Array.of(party, "a", "d", shape).shape == (int(shape) if isinstance(shape, int) else 3,)
+
+
+def test_values_are_no_shape(party: Party) -> None:
+    """A list is what ``multiprocessing.Array`` takes for the values; it is not taken for lengths without a word."""
+    with pytest.raises(ValueError, match=r"^shape: the list \[1, 2\] is not allowed"):
+        Array.of(party, "a", "d", [1, 2])
 
 
 @pytest.mark.parametrize("dtype", ["O", object])
 def test_objects_are_refused(party: Party, dtype: Any) -> None:
     """Their addresses mean nothing to other processes; this needs no numpy to be said."""
     with pytest.raises(ValueError, match=r"^dtype: .*Python objects cannot be"):
-        Array(party, "a", dtype, 1)
+        Array.of(party, "a", dtype, 1)
 
 
 @pytest.mark.parametrize(
@@ -47,22 +53,22 @@ def test_objects_are_refused(party: Party, dtype: Any) -> None:
 def test_types_of_numpy_that_cannot_be_shared(party: Party, dtype: Any, text: str) -> None:
     """Objects inside of others, and items without a size, are refused."""
     with pytest.raises(ValueError, match=rf"^dtype: .*{text}"):
-        Array(party, "a", dtype, 1)
+        Array.of(party, "a", dtype, 1)
 
 
 def test_types_that_numpy_does_not_know(party: Party) -> None:
     """The error is numpy's own."""
     with pytest.raises(TypeError, match="no such type"):
-        Array(party, "a", "no such type", 1)
+        Array.of(party, "a", "no such type", 1)
 
 
 def test_without_numpy(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     """Typecodes go without it; whatever needs it says so."""
     monkeypatch.setitem(sys.modules, "numpy", None)
-    array = Array(party, "a", "d", 2)
+    array = Array.of(party, "a", "d", 2)
     uses = (
-        lambda: Array(party, "a", "float64", 1),
-        lambda: Array(party, "a", float, 1),
+        lambda: Array.of(party, "a", "float64", 1),
+        lambda: Array.of(party, "a", float, 1),
         array.numpy,
         array.__array__,
     )
@@ -77,13 +83,13 @@ def test_without_numpy(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_one_type_has_one_name(party: Party, dtype: Any, name: str) -> None:
     """Numpy's name of a type that has a typecode is that typecode."""
-    assert Array(party, "a", dtype, 1)._type_name == name
+    assert Array.of(party, "a", dtype, 1)._type_name == name
 
 
 @pytest.mark.parametrize("code", ["l", "L"])
 def test_long_is_another_type_by_another_name(party: Party, code: str) -> None:
     """There are no two typecodes for the same numbers."""
-    assert Array(party, "a", code, 1)._type_name.lower() in {"i", "q"}
+    assert Array.of(party, "a", code, 1)._type_name.lower() in {"i", "q"}
 
 
 def test_errors_of_missing_numpy_travel() -> None:

@@ -69,6 +69,7 @@ REQUESTS: list[Request] = [
     asked.AskDict(NAME, int(asked.DictVerb.UPDATE), ((("a", 1), PLAIN), (b"b", PICKLE)), None),
     asked.OpenArray(NAME, "<f8", (2, 3), 48),
     asked.AwaitChange(9, 0.05),
+    asked.ForgetNames((NAME, "")),
 ]
 OPENINGS: list[Opening] = [
     Hello("token", NAME, "1-ab", 1, True, ((ConnectionId(3), 4), (ConnectionId(5), 6))),

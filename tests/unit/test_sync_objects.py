@@ -102,7 +102,7 @@ def test_a_timeout_for_what_does_not_wait(objects: SharedObjects) -> None:
 
 def test_negative_sizes_are_no_limit(objects: SharedObjects) -> None:
     """As in ``queue.Queue``."""
-    assert Queue(objects.party, "q", -3).maxsize == 0
+    assert Queue.of(objects.party, "q", -3).maxsize == 0
 
 
 def test_a_hold_belongs_to_its_test_in_all_phases() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_parpool.model.sync_moves import AnswerWithMemory
+from pytest_parpool.model.sync_moves import AnswerWithMemory, CloseMemory
 from pytest_parpool.model.sync_requests import OpenArray, Status
 from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call
@@ -31,15 +31,23 @@ class Arrays(ObjectKind):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self._arrays: dict[str, _Array] = {}
+        self._count = 0  # of all that were ever made: no number is used twice
 
     def handlers(self) -> Mapping[type[Any], Handler]:
         """See `ObjectKind.handlers`."""
         return {OpenArray: self._open}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        array = self._arrays.pop(name, None)
+        if array is not None:
+            self._desk.moves.append(CloseMemory(array.number))
+
     def _open(self, call: Call, request: OpenArray) -> None:
         array = self._arrays.get(request.name)
         if array is None:
-            array = _Array(len(self._arrays), request.type_name, request.shape, request.size_bytes)
+            array = _Array(self._count, request.type_name, request.shape, request.size_bytes)
+            self._count += 1
             self._arrays[request.name] = array
         before = array.type_name, array.shape, array.size_bytes
         now = request.type_name, request.shape, request.size_bytes

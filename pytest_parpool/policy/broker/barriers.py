@@ -43,6 +43,12 @@ class Barriers(ObjectKind):
         """See `ObjectKind.handlers`."""
         return {WaitBarrier: self._wait, ResetBarrier: self._reset, AbortBarrier: self._abort, ReadBarrier: self._read}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        barrier = self._barriers.get(name)
+        if barrier is not None and not barrier.waiting:
+            del self._barriers[name]
+
     def _wait(self, call: Call, request: WaitBarrier) -> None:
         barrier = self._barrier(call, request)
         if barrier is None:

@@ -25,6 +25,7 @@ from pytest_parpool.model.sync_moves import (
     SyncNotice,
     Tried,
 )
+from pytest_parpool.model.sync_requests import ForgetNames
 from pytest_parpool.policy.broker.arrays import Arrays
 from pytest_parpool.policy.broker.barriers import Barriers
 from pytest_parpool.policy.broker.calls import Call
@@ -90,6 +91,8 @@ class Broker:
         self._handlers: dict[type[Any], tuple[ObjectKind, Handler]] = {
             request: (kind, handler) for kind in self._kinds for request, handler in kind.handlers().items()
         }
+        # About all kinds; a kind has to be named, but it matters only for what waits.
+        self._handlers[ForgetNames] = (self._changes, self._forget_names)
         self._notices: Mapping[type[Any], Callable[[Any], None]] = {
             Joined: self._join,
             Asked: self._ask,
@@ -131,6 +134,11 @@ class Broker:
         return moves
 
     # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def _forget_names(self, _call: Call, request: ForgetNames) -> None:
+        for name in request.names:
+            for kind in self._kinds:
+                kind.forget_name(name)
 
     def _ask(self, asked: Asked) -> None:
         connection = self._connections.get(asked.connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parpool.model.sync_requests import AwaitChange, Origin, Request
+from pytest_parpool.model.sync_requests import AwaitChange, ForgetNames, Origin, Request
 from pytest_parpool.policy.broker.parties import Connection, Lane, Party
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ class Call:
     """A request that came and is not answered, or was just now.
 
     Attributes:
+        lane: Which thread or task asks.
         kind: The objects that it is about.
         order: How many calls came before it, of all parties.
         since: When it came.
@@ -31,6 +32,7 @@ class Call:
         "deadline",
         "is_waiting",
         "kind",
+        "lane",
         "number",
         "order",
         "origin",
@@ -53,6 +55,7 @@ class Call:
         self.connection = connection
         self.number = number
         self.origin = origin
+        self.lane: Lane = (connection.party.id, origin.lane)
         self.request = request
         self.kind = kind
         self.order = order
@@ -69,13 +72,8 @@ class Call:
 
     @property
     def name(self) -> str:
-        """The name of the object that it is about; empty if it is about all of them."""
-        return "" if isinstance(self.request, AwaitChange) else self.request.name
-
-    @property
-    def lane(self) -> Lane:
-        """Which thread or task asks."""
-        return self.connection.party.id, self.origin.lane
+        """The name of the object that it is about; empty if it is about more than one."""
+        return "" if isinstance(self.request, (AwaitChange, ForgetNames)) else self.request.name
 
 
 class Hold:
@@ -84,24 +82,22 @@ class Hold:
     Attributes:
         name: The party's.
         party: It; None if it does not speak with the broker, or not any more.
+        lane: Which thread or task has it, if the party is known.
         role: How it has it, in front of its name.
     """
 
-    __slots__ = ("name", "origin", "party", "role", "since")
+    __slots__ = ("lane", "name", "origin", "party", "role", "since")
 
     def __init__(self, name: str, party: Party | None, origin: Origin, since: float, role: str = "held by") -> None:
+        self.lane: Lane | None = None if party is None else (party.id, origin.lane)
         self.name = name
         self.party = party
         self.origin = origin
         self.since = since
         self.role = role
 
-    @property
-    def lane(self) -> Lane | None:
-        """Which thread or task has it, if the party is known."""
-        return None if self.party is None else (self.party.id, self.origin.lane)
-
     @staticmethod
     def of(call: Call, since: float, role: str = "held by") -> Hold:
         """Return what whoever asks has from now on."""
-        return Hold(call.party.name, call.party, call.origin, since, role)
+        party = call.connection.party
+        return Hold(party.name, party, call.origin, since, role)

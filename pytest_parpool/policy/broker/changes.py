@@ -25,6 +25,8 @@ class Changes(ObjectKind):
 
     def tell(self) -> None:
         """Answer all who wait; to be called once behind all changes of one notice."""
+        if not self._waiting:  # as a rule
+            return
         for call in self._waiting:
             self._desk.answer(call, self._desk.changes)
 

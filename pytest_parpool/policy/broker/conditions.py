@@ -62,6 +62,12 @@ class Conditions(ObjectKind):
         """See `ObjectKind.handlers`."""
         return {EnlistCondition: self._enlist, WaitCondition: self._wait, NotifyCondition: self._notify}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        condition = self._conditions.get(name)
+        if condition is not None and not condition.waiting:
+            del self._conditions[name]
+
     def _enlist(self, call: Call, request: EnlistCondition) -> None:
         condition = self._condition(request.name)
         # A lane waits for one thing at a time: an older ticket was interrupted before it was used.

@@ -22,6 +22,10 @@ class Dictionaries(ObjectKind):
         """See `ObjectKind.handlers`."""
         return {AskDict: self._ask}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        self._dictionaries.pop(name, None)
+
     def _ask(self, call: Call, request: AskDict) -> None:
         dictionary = self._dictionaries.get(request.name)
         if dictionary is None:

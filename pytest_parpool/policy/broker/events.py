@@ -41,6 +41,12 @@ class Events(ObjectKind):
         """See `ObjectKind.handlers`."""
         return {SetEvent: self._set, ClearEvent: self._clear, IsEventSet: self._is_set, WaitEvent: self._wait}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        event = self._events.get(name)
+        if event is not None and not event.waiting:
+            del self._events[name]
+
     def _set(self, call: Call, request: SetEvent) -> None:
         event = self._event(request.name)
         self._desk.answer(call)

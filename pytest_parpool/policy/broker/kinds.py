@@ -66,6 +66,9 @@ class ObjectKind(abc.ABC):
         """Whether ``obstacles`` tells how it is now. If not, that is being asked; the answer is looked at again."""
         return True
 
+    def forget_name(self, name: str) -> None:  # noqa: B027 - what nobody can do without a name has no objects
+        """Forget the object of this name, which nobody will ask for again, if there is one and nobody waits for it."""
+
     def forget(self, call: Call) -> None:  # noqa: B027 - nobody is affected, as a rule
         """Go on without a call that was not served, and does not wait any more."""
 

@@ -83,6 +83,7 @@ class Locks(ObjectKind):
         self._death_of = death_of
         self._locks: dict[str, _Lock] = {}
         self._by_slot: list[_Lock] = []
+        self._given_back: list[int] = []
         # Told of the name of a lock, and of the text, when somebody died with it: conditions want to know.
         self.tell_orphaned: Callable[[str, str], None] = lambda _name, _text: None
 
@@ -188,11 +189,11 @@ class Locks(ObjectKind):
     def _pass_on(self, lock: _Lock) -> None:
         """Take a managed lock from whoever has it, and give it to the next."""
         lock.hold = None
-        self._desk.change()
         first = lock.waiting.first
         if first is not None:
             self._give(lock, first)
         else:
+            self._desk.change()
             self._free_if_unused(lock)
 
     def _give(self, lock: _Lock, call: Call) -> None:
@@ -280,12 +281,30 @@ class Locks(ObjectKind):
     def _lock(self, name: str) -> _Lock:
         lock = self._locks.get(name)
         if lock is None:
-            has_slot = len(self._by_slot) < self._slots
-            slot = len(self._by_slot) if has_slot else NO_SLOT
-            lock = self._locks[name] = _Lock(name, slot, LockState.FREE if has_slot else LockState.MANAGED)
-            if has_slot:
+            slot = self._new_slot()
+            lock = _Lock(name, slot, LockState.MANAGED if slot == NO_SLOT else LockState.FREE)
+            self._locks[name] = lock
+            if slot == len(self._by_slot):
                 self._by_slot.append(lock)
+            elif slot != NO_SLOT:
+                self._by_slot[slot] = lock
         return lock
+
+    def _new_slot(self) -> int:
+        if self._given_back:
+            return self._given_back.pop()
+        return len(self._by_slot) if len(self._by_slot) < self._slots else NO_SLOT
+
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`. A slot can be given to another lock: who knew it has forgotten it before."""
+        lock = self._locks.get(name)
+        if lock is None:
+            return
+        if lock.state is LockState.FREE:
+            self._given_back.append(lock.slot)
+        elif lock.slot != NO_SLOT or lock.hold is not None or lock.waiting:
+            return
+        del self._locks[name]
 
     def _known(self, holder: Holder) -> Hold:
         return Hold(holder.party_name, self._party_of(holder.pid), holder.origin, holder.since)

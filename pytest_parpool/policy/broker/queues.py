@@ -86,6 +86,12 @@ class Queues(ObjectKind):
             JoinQueue: self._join,
         }
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        queue = self._queues.get(name)
+        if queue is not None and not (queue.getting or queue.putting or queue.joining):
+            del self._queues[name]
+
     # --- Requests ----------------------------------------------------------------------------------------------------
 
     def _put(self, call: Call, request: PutOnQueue) -> None:

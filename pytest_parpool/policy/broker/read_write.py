@@ -51,6 +51,12 @@ class ReadWriteLocks(ObjectKind):
         """See `ObjectKind.handlers`."""
         return {AcquireReadWrite: self._acquire, ReleaseReadWrite: self._release}
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        lock = self._locks.get(name)
+        if lock is not None and not lock.waiting:
+            del self._locks[name]
+
     def _acquire(self, call: Call, request: AcquireReadWrite) -> None:
         lock = self._locks.get(request.name)
         if lock is None:

@@ -50,6 +50,12 @@ class Semaphores(ObjectKind):
             ReturnPermits: self._return,
         }
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        semaphore = self._semaphores.get(name)
+        if semaphore is not None and not semaphore.waiting:
+            del self._semaphores[name]
+
     def _acquire(self, call: Call, request: AcquireSemaphore) -> None:
         semaphore = self._semaphore(call, request)
         if semaphore is None:

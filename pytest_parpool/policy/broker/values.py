@@ -36,6 +36,10 @@ class Values(ObjectKind):
             CompareAndSetValue: self._compare_and_set,
         }
 
+    def forget_name(self, name: str) -> None:
+        """See `ObjectKind.forget_name`."""
+        self._values.pop(name, None)
+
     def _open(self, call: Call, request: OpenValue) -> None:
         if request.name not in self._values:
             self._values[request.name] = request.initial

@@ -40,6 +40,12 @@ def find_deadlock(start: Call, calls_of: Callable[[Lane | None], Sequence[Call]]
     """
     if start.timeout is not None:
         return None
+    # As a rule nobody who is in its way waits, and that is all there is to know.
+    for hold in start.kind.obstacles(start).holds:
+        if calls_of(hold.lane):
+            break
+    else:
+        return None
     obstacles = _reachable(start, calls_of)
     stuck = _stuck(obstacles, calls_of)
     if start not in stuck:

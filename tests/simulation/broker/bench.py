@@ -9,6 +9,7 @@ from pytest_parpool.model.sync_moves import (
     Answer,
     AnswerWithMemory,
     Asked,
+    CloseMemory,
     ConnectionId,
     Died,
     Free,
@@ -110,7 +111,7 @@ class Bench:
                     assert (connection, number) not in self.answers, "answered twice"
                     self.answers[connection, number] = (status, value)
                     self.order.append((connection, number))
-                case AnswerWithMemory() | Free():
+                case AnswerWithMemory() | CloseMemory() | Free():
                     self.moves.append(move)
                 case Try(slot):
                     self.moves.append(move)

@@ -18,6 +18,7 @@ from pytest_parpool.model.sync_moves import (
     Answer,
     AnswerWithMemory,
     Asked,
+    CloseMemory,
     ConnectionId,
     Died,
     Free,
@@ -248,7 +249,7 @@ class Simulator:
             match move:
                 case Answer(connection, number, status, value):
                     self._answer(connection, number, status, value)
-                case AnswerWithMemory():
+                case AnswerWithMemory() | CloseMemory():
                     raise AssertionError("nobody asks for memory here")
                 case Try(slot):
                     self._try(slot)

@@ -1,0 +1,58 @@
+"""What a spawned worker is told at its start: everything that a forked one would have found in its memory."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.runtime.launcher import Launch
+from pytest_parpool.settings import Settings
+from pytest_parpool.sharing import SHARING, lend
+from pytest_parpool.wire.launch_order import LaunchOrder, digest
+
+_ENTRY = "pytest_parpool.worker.spawned:live"
+
+
+def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str], *, is_stop_watched: bool) -> Launch:
+    """Return what to start workers with.
+
+    Args:
+        config: Pytest's.
+        settings: With the real number of workers.
+        nodeids: What was collected here.
+        is_stop_watched: Whether a failure may stop the run.
+    """
+    lent = lend(config)
+    sharing = config.stash[SHARING]
+    order = LaunchOrder(
+        arguments=tuple(os.fspath(argument) for argument in config.invocation_params.args),
+        digest=digest(nodeids),
+        nodeids=marshal.dumps(tuple(nodeids)),
+        is_stop_watched=is_stop_watched,
+        sharing_token=sharing.token,
+        sharing_owner=sharing.owner_pid,
+        sharing_lent=lent,
+        capture=config.option.capture,
+    )
+
+    def environment(worker: WorkerId) -> dict[str, str]:
+        return {
+            "PYTEST_XDIST_WORKER": worker,
+            "PYTEST_XDIST_WORKER_COUNT": str(settings.processes),
+            "PYTEST_XDIST_TESTRUNUID": settings.testrunuid,
+        }
+
+    return Launch(
+        entry=_ENTRY,
+        order=order.dumps(),
+        environment=environment,
+        directory=str(config.invocation_params.dir),
+        path=sys.path,
+        argv=sys.argv,
+        is_silent=order.capture in ("fd", "sys"),
+    )

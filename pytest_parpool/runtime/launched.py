@@ -1,0 +1,44 @@
+"""What a fresh interpreter does first: take what it was given by its launcher, and go to work."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.runtime.ledger import Page
+from pytest_parpool.runtime.lifeline import Lifeline, Tie
+from pytest_parpool.runtime.link import WorkerLink
+
+
+def live(launch: dict[str, Any], arguments: Sequence[str]) -> None:
+    """Be a worker, to its end.
+
+    Args:
+        launch: What the launcher has written for all workers.
+        arguments: What it says of this one: its slot, and the numbers of its descriptors.
+    """
+    worker = WorkerId(arguments[0])
+    channel_fd, ledger_fd, place, lifeline_fd = map(int, arguments[1:])
+    for fd in (channel_fd, ledger_fd, lifeline_fd):
+        os.set_inheritable(fd, False)  # They were for us alone, not for what tests start.
+    os.close(int(sys.argv[1]))
+    sys.argv[:] = launch["argv"]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores it, but it is how the controller interrupts a test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    tie = Tie(Lifeline.inherited(lifeline_fd))
+    page = Page.mapped(ledger_fd, place)
+    os.close(ledger_fd)
+    link = WorkerLink(channel_fd, page)
+    module, _, function = launch["entry"].partition(":")
+    getattr(importlib.import_module(module), function)(link, worker, launch["order"])
+    if link.is_connected():
+        # A test that closed our descriptors may have its own under the same numbers.
+        with contextlib.suppress(OSError):
+            tie.release()

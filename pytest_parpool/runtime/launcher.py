@@ -1,0 +1,172 @@
+"""Starts workers as fresh interpreters: the spawner of start method ``spawn``.
+
+A subprocess, not a process of ``multiprocessing``, whose ``spawn`` imports the user's main module once more. The child
+is started by fork and exec in C, where no lock of another thread is needed, so this is safe whatever the controller has
+become. It gets by inheritance: its end of the channel, the ledger, the lifeline, and a file that says what to do.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+
+from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.exit_watch import ExitWatch
+from pytest_parpool.runtime.ledger import Ledger
+from pytest_parpool.runtime.lifeline import Lifeline
+from pytest_parpool.runtime.sockets import RawSocket
+from pytest_parpool.runtime.spawner import Born, Ended, Word
+
+# Nothing can be imported before the path is what it is here. What it calls is in ``launched.py``.
+_BOOTSTRAP = """\
+import marshal, os, sys
+fd, size = map(int, sys.argv[1:3])
+order = marshal.loads(os.pread(fd, size, 0))
+sys.path[:] = order["path"]
+from pytest_parpool.runtime.launched import live
+live(order, sys.argv[3:])
+"""
+
+# How long a killed worker may take to be gone; only a kernel in trouble needs it.
+_REAP_SECONDS = 10.0
+
+
+@record
+class Launch(Record):
+    """What a fresh interpreter is to do.
+
+    Attributes:
+        entry: ``module:function``; called with the worker's link, its slot and ``order``.
+        order: Marshalled values that ``entry`` understands.
+        environment: Returns the variables of a worker that differ from ours.
+        directory: Where it starts.
+        path: Its ``sys.path``.
+        argv: Its ``sys.argv``.
+        is_silent: Whether what it writes to standard output goes nowhere.
+    """
+
+    entry: str
+    order: bytes
+    environment: Callable[[WorkerId], Mapping[str, str]]
+    directory: str
+    path: Sequence[str]
+    argv: Sequence[str]
+    is_silent: bool
+
+
+class Launcher:
+    """This process, as the parent of its workers. See ``spawner.Spawner``; it lives as long as we do.
+
+    Args:
+        launch: What workers are to do.
+        lifeline: They are tied to it.
+        ledger: With a page for each. Made to be shared here, so nobody must have used it.
+
+    Raises:
+        OSError: If the system has no descriptors left, or none that tell of a process's end.
+    """
+
+    is_ended = False
+
+    def __init__(self, launch: Launch, lifeline: Lifeline, ledger: Ledger) -> None:
+        self._launch = launch
+        self._lifeline = lifeline
+        self._ledger = ledger
+        self._ledger_fd = ledger.share()
+        self._watch = ExitWatch()
+        self._births: list[Born] = []
+        # As it is now, so that a replacement finds what the first workers found.
+        self._environ = dict(os.environ)
+        self._children: dict[int, tuple[WorkerId, subprocess.Popen[bytes]]] = {}
+        self._order = tempfile.TemporaryFile()  # noqa: SIM115  -- closed by ``close``
+        self._order_bytes = self._order.write(
+            marshal.dumps(
+                {
+                    "entry": launch.entry,
+                    "order": launch.order,
+                    "path": [str(entry) for entry in launch.path],
+                    "argv": [str(argument) for argument in launch.argv],
+                }
+            )
+        )
+        self._order.flush()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``receive`` has something to say, for a selector."""
+        return self._watch.fileno()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process that starts workers: this one."""
+        return os.getpid()
+
+    def spawn(self, worker: WorkerId, end: RawSocket) -> None:
+        """Start a worker that owns ``end``; the caller's copy is closed.
+
+        Raises:
+            OSError: If the system gives no process.
+        """
+        fds = (self._order.fileno(), end.fileno(), self._ledger_fd, self._lifeline.read_fd)
+        order_fd, channel_fd, ledger_fd, lifeline_fd = map(str, fds)
+        place = str(self._ledger.place(worker))
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, *_interpreter_options(), "-c", _BOOTSTRAP),
+                    *(order_fd, str(self._order_bytes), worker, channel_fd, ledger_fd, place, lifeline_fd),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if self._launch.is_silent else None,
+                cwd=self._launch.directory,
+                env={**self._environ, **self._launch.environment(worker)},
+                pass_fds=fds,
+                # The leader of its own process group, which can be killed as a whole; Ctrl-C reaches us alone.
+                start_new_session=True,
+            )
+        finally:
+            end.close()
+        self._children[process.pid] = (worker, process)
+        self._watch.watch(process.pid)
+        self._births.append(Born(worker, process.pid, os.pidfd_open(process.pid) if sys.platform == "linux" else -1))
+        self._watch.wake()
+
+    def receive(self) -> list[Word]:
+        """Return what was born and what has ended since the last call."""
+        words: list[Word] = [*self._births]
+        self._births.clear()
+        for pid in self._watch.ended():
+            worker, process = self._children.pop(pid)
+            words.append(Ended(worker, Exit(process.wait())))
+        return words
+
+    def wait_exit(self, timeout_seconds: float) -> Exit:
+        """Return how this process ended, which nobody here will see."""
+        del timeout_seconds
+        return Exit(None)
+
+    def close(self) -> None:
+        """Kill what is left, and wait for it to be gone."""
+        for _, process in self._children.values():
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):  # It has ended.
+                process.kill()
+            process.wait(_REAP_SECONDS)
+        self._children.clear()
+        for birth in self._births:  # Nobody has taken their descriptors.
+            if birth.pidfd >= 0:
+                os.close(birth.pidfd)
+        self._watch.close()
+        self._order.close()
+
+
+def _interpreter_options() -> list[str]:
+    """Return the options that this interpreter was started with (``-W``, ``-X``, ``-O`` ...), as for its own kind."""
+    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]  # noqa: SLF001  -- multiprocessing asks it, too
