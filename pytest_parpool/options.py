@@ -232,6 +232,6 @@ def _add_own_ini_values(parser: pytest.Parser) -> None:
     parser.addini("parpool_keep_hooks", "Plugins whose hooks are not run again in workers", type="linelist")
     parser.addini(
         "parpool_native_threads_safe",
-        "Names of native libraries that may have threads when workers are forked",
+        "Native libraries, and patterns of names of Python threads, that may have threads when workers are forked",
         type="linelist",
     )

@@ -40,7 +40,7 @@ class Settings(Record):
         initializers: Called in each new worker, in this order.
         shutdown_timeout: Seconds, greater than 0; None leaves the defaults of the two kinds of shutdown in place.
         gc_freeze: Whether ``gc.freeze`` is called before the fork.
-        native_threads_safe: Native libraries whose threads are no reason for a warning.
+        native_threads_safe: Native libraries, and patterns of names of Python threads, that do not keep from a fork.
         leftovers: What comes of a test that ends while it holds a shared lock.
         rerun_hooks: Plugins whose hooks are run again in each worker, whatever they look at.
         keep_hooks: Plugins whose hooks are not.
@@ -127,7 +127,7 @@ def read_settings(
     processes = _read_processes(option, dist, auto_count)
     if processes and not has_fork:
         raise BadSettingError(
-            f"{start_method.source}: 'fork' is not allowed, because this platform has no os.fork; give -n 0"
+            f"-n/--numprocesses: {processes} is not allowed, because there are no workers on this platform; give -n 0"
         )
     return Settings(
         processes=processes,

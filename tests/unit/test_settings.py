@@ -233,7 +233,7 @@ class TestProcesses:
         with pytest.raises(BadSettingError) as caught:
             read("-n 2", has_fork=False)
         assert str(caught.value) == (
-            "--start-method: 'fork' is not allowed, because this platform has no os.fork; give -n 0"
+            "-n/--numprocesses: 2 is not allowed, because there are no workers on this platform; give -n 0"
         )
 
 
