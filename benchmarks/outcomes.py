@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -91,11 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unstable = find_differences(plain.outcomes, again.outcomes)
         _show("unstable in plain pytest", unstable)
         is_equal = True
-        for dist in options.dist:
-            for processes in options.processes:
-                recorded = recording.record(contender, processes, "--dist", dist)
-                title = f"{contender.name} -n {processes} --dist {dist}"
-                is_equal &= _is_equal(title, plain, recorded, {difference.nodeid for difference in unstable})
+        for method, dist, processes in itertools.product(options.start_method, options.dist, options.processes):
+            how = ["--dist", dist, *(["--start-method", method] if method else [])]
+            recorded = recording.record(contender, processes, *how)
+            title = f"{contender.name} -n {processes} {' '.join(how)}"
+            is_equal &= _is_equal(title, plain, recorded, {difference.nodeid for difference in unstable})
     return 0 if is_equal else 1
 
 
@@ -142,6 +143,9 @@ def _make_parser() -> argparse.ArgumentParser:
         choices=[name for name, contender in CONTENDERS.items() if contender.plugins],
         default=PARPOOL.name,
         help="who is compared with plain pytest",
+    )
+    parser.add_argument(
+        "--start-method", nargs="+", default=[None], metavar="METHOD", help="of workers; only this project's have some"
     )
     parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds after which a run is killed")
     parser.add_argument("pytest_arguments", nargs="*", metavar="ARGUMENT", help="for pytest in every run, behind --")
