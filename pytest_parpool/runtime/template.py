@@ -10,7 +10,8 @@ socket that keeps message borders, each message marshalled, file descriptors att
 
 * ``("spawn", worker)`` with the worker's end of its channel; answered by ``("born", worker, pid)`` with a pidfd (if the
   system has them) or ``("unborn", worker, why)``;
-* ``("ended", worker, exit code)``.
+* ``("ended", worker, exit code)``;
+* ``("leave",)``: reap all workers, and end.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
@@ -43,6 +44,8 @@ _MESSAGE_FDS = 4
 _REAP_SECONDS = 0.02
 # How often the controller asks for the exit code of a template that is ending.
 _EXIT_POLL_SECONDS = 0.0005
+# How long it may wait for its workers to end.
+_LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
 _KILL_SECONDS = 10.0
 
@@ -119,11 +122,14 @@ class Template:
         return Exit(code)
 
     def close(self) -> None:
-        """End the template, and wait for its exit. Its workers are not touched."""
+        """End the template, once it has reaped its workers, and wait for its exit. They are not touched."""
         if self._child.poll() is None:
-            # It holds nothing that would have to be put in order; a stopped one would not see the end of its socket.
-            # Before that ends: what others have put in the place of ``os._exit`` (coverage does) is not for it to run.
-            os.kill(self.pid, signal.SIGKILL)
+            # Else who was killed a moment ago would be left to process 1, which in a container may reap nobody.
+            with contextlib.suppress(OSError):
+                send_with_fds(self._socket, marshal.dumps(("leave",)), [])
+                self.wait_exit(_LEAVE_SECONDS)
+        if self._child.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)  # It is stopped, or has a worker that does not end.
             self.wait_exit(_KILL_SECONDS)
         self._socket.close()
 
@@ -157,7 +163,10 @@ def _serve(
         data, fds = receive_with_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
         if not data:
             os._exit(0)
-        _, name = marshal.loads(data)
+        kind, *names = marshal.loads(data)
+        if kind == "leave":
+            _leave(children)
+        (name,) = names
         worker = WorkerId(name)
         siblings = (*pidfds, *(fd for child in children.values() for fd in child.fds))
         become = functools.partial(
@@ -177,6 +186,19 @@ def _serve(
             pidfds[pidfd] = worker
             poll.register(pidfd, select.POLLIN)
         _say(control, ("born", name, child.pid), [pidfd] if pidfd >= 0 else [])
+
+
+def _leave(children: dict[WorkerId, Child]) -> NoReturn:
+    """Wait for all children, and end at once.
+
+    There is nothing here to be put in order, and what others have put in the place of ``os._exit`` (coverage does) is
+    not for the template to run.
+    """
+    for child in children.values():
+        while child.poll() is None:
+            time.sleep(_EXIT_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
 
 
 def _reap(

@@ -6,6 +6,8 @@ import pytest
 
 from tests.acceptance import runs
 
+pytestmark = pytest.mark.start_method("fork")
+
 NAMED_ERROR = "*the template process died, so that workers could not be replaced*"
 
 KILLING = """
@@ -15,8 +17,6 @@ import signal
 import pytest
 
 import happenings
-
-pytestmark = pytest.mark.start_method("fork")
 
 def kill_template():
     template = os.getppid()
