@@ -41,7 +41,7 @@ class Jobserver:
     """
 
     def __init__(self, *, is_named: bool) -> None:
-        self._is_named = is_named
+        self.is_named = is_named
         # Mode 0700: a token is a process's right to work, and a pipe that anybody may read could be emptied.
         self._directory = tempfile.mkdtemp(prefix="pytest-parpool-jobserver-")
         self.path = os.path.join(self._directory, "tokens")
@@ -80,7 +80,7 @@ class Jobserver:
             before: ``MAKEFLAGS`` without it.
             slots: Of the whole run. Make shows the number and does not count by it.
         """
-        if self._is_named:
+        if self.is_named:
             return with_fifo(before, slots, self.path)
         return with_pipe(before, self._reader, self._writer)
 

@@ -79,7 +79,7 @@ def start(config: pytest.Config, settings: Settings) -> str:
     except OSError as error:
         raise BadSettingError(f"{_SOURCE}: there can be no named pipe ({error}); set TMPDIR or take it out") from error
     values = {"MAKEFLAGS": server.makeflags(before, slots)}
-    if "fifo:" not in values["MAKEFLAGS"]:
+    if not server.is_named:
         values[PIPE_VARIABLE] = server.path
     # A function, no generator: a worker drops the controller's cleanups, and a dropped generator would do its part.
     stack.callback(_take_back, values, {name: os.environ.get(name) for name in values})
@@ -87,7 +87,9 @@ def start(config: pytest.Config, settings: Settings) -> str:
     config.add_cleanup(stack.close)
     plugin = JobserverPlugin(server, slots, is_leaving_final=settings.max_tasks_per_child is None)
     config.pluginmanager.register(plugin, "parpool-jobserver")
-    return f"parpool: make, ninja and cargo share {slots} CPU slot{'s' if slots != 1 else ''} with the tests (MAKEFLAGS)"
+    return (
+        f"parpool: make, ninja and cargo share {slots} CPU slot{'s' if slots != 1 else ''} with the tests (MAKEFLAGS)"
+    )
 
 
 def join() -> None:

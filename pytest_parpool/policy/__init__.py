@@ -5,5 +5,6 @@
 * ``worker_slot``: what is known of one worker; ``lifecycle``: its states, and which may follow which.
 * ``limits``: the rules of a run; ``estimates``: how long an item will take.
 * ``schedulers``: which item comes next, one module for each ``--dist``.
+* ``tasks``: the same for a pool that does calls: who is given which tasks, and what becomes of them.
 * ``broker``: the shared objects: who gets what, and who waits for what.
 """

@@ -1,6 +1,7 @@
 """The machinery: processes and what connects them. Knows no tests and no pytest.
 
 * ``codec``, ``framing``: messages to bytes and back.
+* ``parts``: frames with large parts, that are not copied.
 * ``link``: the worker's end of its connection; ``channel``: the controller's end.
 * ``template``: the clean process that forks workers; ``lifeline``: ends workers whose controller is gone.
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.

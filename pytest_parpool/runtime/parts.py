@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
-Frame: TypeAlias = "tuple[Buffer, list[bytearray]]"
+Frame: TypeAlias = "tuple[Buffer, list[bytearray | memoryview]]"
 """A body and its parts. Parts are writable, and belong to whoever takes them."""
 
 _HEADER = struct.Struct("=III")
@@ -20,6 +20,8 @@ _MARK = 0x9A7B01F3
 _SIZE_BYTES = 8
 
 MAX_BODY_BYTES = 2**32 - 1
+# Memory beyond that is not kept for a next part.
+_MOST_SPARE_BYTES = 1 << 24
 
 
 def pack_frame(body: bytes, parts: Sequence[Buffer] = ()) -> list[Buffer]:
@@ -53,6 +55,16 @@ class PartReader:
         self._begin = self._end = 0  # of what was read in bulk and not cut yet: less than a header, or than a frame
         self._large: _LargeFrame | None = None
         self._frames: list[Frame] = []
+        self._spare = bytearray()
+
+    def reuse(self, part: Buffer) -> None:
+        """Take back the first part of a frame that nobody needs any more, to read that of another one into it.
+
+        For memory that is new the system has to find and to clear pages, which takes as long as to fill them.
+        """
+        memory = part.obj if isinstance(part, memoryview) else part
+        if isinstance(memory, bytearray) and len(self._spare) < len(memory) <= _MOST_SPARE_BYTES:
+            self._spare = memory
 
     def space(self) -> memoryview:
         """Return where to put what is read next; never empty."""
@@ -90,7 +102,8 @@ class PartReader:
                 continue
             if count == 0 and after - begin <= len(bulk) // 2:
                 break  # The rest of it comes in bulk.
-            begin = self._begin_large(_LargeFrame(body_bytes, count), begin + _HEADER.size, end)
+            spare, self._spare = self._spare, bytearray()
+            begin = self._begin_large(_LargeFrame(body_bytes, count, spare), begin + _HEADER.size, end)
         rest = end - begin
         if begin and rest:
             bulk[:rest] = bytes(bulk[begin:end])
@@ -117,14 +130,17 @@ class _LargeFrame:
     Args:
         body_bytes: Of the body.
         count: How many parts there are.
+        spare: Memory for the first part, if it is large enough.
     """
 
-    def __init__(self, body_bytes: int, count: int) -> None:
+    def __init__(self, body_bytes: int, count: int, spare: bytearray) -> None:
         self._count = count
+        self._spare = spare
         # The sizes and the body come in one go.
-        self._target = self._head = bytearray(count * _SIZE_BYTES + body_bytes)
+        self._head = bytearray(count * _SIZE_BYTES + body_bytes)
+        self._target: bytearray | memoryview = self._head
         self._filled = 0
-        self._parts: list[bytearray] | None = None
+        self._parts: list[bytearray | memoryview] | None = None
         self._next = 0
 
     def space(self) -> memoryview:
@@ -137,13 +153,19 @@ class _LargeFrame:
         while self._filled == len(self._target):
             if self._parts is None:
                 sizes = struct.unpack_from(f"={self._count}Q", self._head)
-                self._parts = [bytearray(size) for size in sizes]
+                self._parts = [self._memory(size) for size in sizes]
             if self._next == len(self._parts):
                 return True
             self._target = self._parts[self._next]
             self._next += 1
             self._filled = 0
         return False
+
+    def _memory(self, size: int) -> bytearray | memoryview:
+        if 0 < size <= len(self._spare):
+            spare, self._spare = self._spare, bytearray()
+            return memoryview(spare)[:size]
+        return bytearray(size)
 
     def take(self) -> Frame:
         """Return the frame; it is complete."""

@@ -52,7 +52,8 @@ class Crashed(Record):
     Attributes:
         exit: How.
         call: Which call of the task it was in, from 0; None if nobody knows.
-        output: The end of what the process had written to its standard output and error, and its Python stacks.
+        output: What the process has left for this: its Python stacks, if a signal of its own has ended it. What it wrote
+            to its standard output and error went there.
     """
 
     exit: Exit
@@ -100,9 +101,10 @@ class Task:
 
     Attributes:
         begun_at: ``time.monotonic()`` when it was begun the last time, as far as is known, or None.
+        number: Its place among all tasks of its engine, for an engine that numbers them.
     """
 
-    __slots__ = ("begun_at", "description", "on_outcome", "packed", "retries", "timeout_seconds")
+    __slots__ = ("begun_at", "description", "number", "on_outcome", "packed", "retries", "timeout_seconds")
 
     def __init__(
         self,
@@ -119,6 +121,7 @@ class Task:
         self.retries = retries
         self.timeout_seconds = timeout_seconds
         self.begun_at: float | None = None
+        self.number = -1
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from pytest_parpool.runtime import parts
 from pytest_parpool.runtime.parts import PartReader, pack_frame
 
 FRAMES: list[tuple[bytes, list[bytes]]] = [
@@ -19,7 +20,7 @@ FRAMES: list[tuple[bytes, list[bytes]]] = [
     (b"many", [bytes([number]) for number in range(200)]),
     (b"last", []),
 ]
-STREAM = b"".join(bytes(buffer) for body, parts in FRAMES for buffer in pack_frame(body, parts))
+STREAM = b"".join(bytes(buffer) for body, large in FRAMES for buffer in pack_frame(body, large))
 
 
 def read(reader: PartReader, data: bytes) -> None:
@@ -35,7 +36,7 @@ def read(reader: PartReader, data: bytes) -> None:
 
 def frames(reader: PartReader) -> list[tuple[bytes, list[bytes]]]:
     """Return what came out."""
-    return [(bytes(body), [bytes(part) for part in parts]) for body, parts in reader.frames()]
+    return [(bytes(body), [bytes(part) for part in large]) for body, large in reader.frames()]
 
 
 @pytest.mark.parametrize("bulk_bytes", [64, 100, 4096, 1 << 16])
@@ -69,7 +70,29 @@ def test_parts_are_writable_and_nobody_elses() -> None:
     ((_, [part]),) = reader.frames()
     part[:] = b"mine"
     read(reader, STREAM)
-    assert part == b"mine"
+    assert bytes(part) == b"mine"
+
+
+def test_memory_can_be_used_again() -> None:
+    """For the first part that fits into it, once; the others have their own."""
+    reader = PartReader(64)
+
+    def first_and_second(data: bytes) -> list[bytearray | memoryview]:
+        read(reader, b"".join(bytes(buffer) for buffer in pack_frame(b"", [data, b"other"])))
+        ((_, found),) = reader.frames()
+        assert [bytes(part) for part in found] == [data, b"other"]
+        return found
+
+    memory, _ = first_and_second(b"x" * 100)
+    reader.reuse(memory)
+    reader.reuse(b"bytes cannot be written to")
+    again, other = first_and_second(b"y" * 50)
+    assert isinstance(again, memoryview)
+    assert again.obj is memory
+    assert isinstance(other, bytearray)
+    assert isinstance(first_and_second(b"z" * 50)[0], bytearray)
+    reader.reuse(again)
+    assert isinstance(first_and_second(b"w" * 101)[0], bytearray)
 
 
 def test_buffers_are_sent_from_where_they_lie() -> None:
@@ -78,6 +101,14 @@ def test_buffers_are_sent_from_where_they_lie() -> None:
     _, view = pack_frame(b"body", [data])
     assert isinstance(view, memoryview)
     assert view.obj is data
+
+
+def test_a_body_has_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its header; parts are as long as memory allows."""
+    monkeypatch.setattr(parts, "MAX_BODY_BYTES", 3)
+    assert pack_frame(b"abc", [b"part"])
+    with pytest.raises(ValueError, match="a message of 4 bytes is longer than the 3 that can be sent"):
+        pack_frame(b"abcd")
 
 
 def test_what_nobody_of_us_wrote_is_refused() -> None:

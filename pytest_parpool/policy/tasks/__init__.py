@@ -1,0 +1,6 @@
+"""The decisions of a workload pool: which worker is given which tasks, and what becomes of them. Pure.
+
+* ``dispatcher``: notices to actions.
+* ``queue``: the tasks that wait. ``pace``: how many at once are put into a hand.
+* ``task_slot``: what is known of one worker.
+"""

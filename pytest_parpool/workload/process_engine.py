@@ -1,0 +1,127 @@
+"""The engine whose workers are processes: the pool that runs tests, for calls.
+
+Processes are forked by the template, which is forked here, in the thread that makes the pool; or they are fresh
+interpreters. Everything after that is the service thread's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pytest_parpool.model.ids import worker_ids
+from pytest_parpool.model.task_messages import Part
+from pytest_parpool.runtime.running_pool import RunningPool
+from pytest_parpool.runtime.template import Template
+from pytest_parpool.workload.engine import Job, Task
+from pytest_parpool.workload.pickling import dump_job
+from pytest_parpool.workload.service import Service
+from pytest_parpool.workload.start_method import choose_start_method
+from pytest_parpool.workload.task_channel import TaskChannel
+from pytest_parpool.workload.task_worker import TaskWorker
+
+# How long the interpreter's end may wait for killed processes; only a kernel in trouble needs it.
+_LAST_SECONDS = 10.0
+
+
+class ProcessEngine:
+    """Runs tasks in processes; see ``engine.Engine``. Whoever forgets it without ``terminate`` ends it, too.
+
+    Args:
+        processes: How many, at least 1. They are started at once.
+        initializer: Called in each before it does anything else, or None.
+        initargs: Its arguments.
+        maxtasksperchild: After how many tasks a process is replaced, or None.
+        start_method: ``fork``, ``spawn``, or None to fork if no other thread is here.
+
+    Raises:
+        UnpicklableTaskError: If the initializer does not pickle, and workers are spawned.
+        OSError: If the system gives no process or no descriptors.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        initializer: Callable[..., object] | None = None,
+        initargs: Sequence[Any] = (),
+        maxtasksperchild: int | None = None,
+        start_method: str | None = None,
+    ) -> None:
+        self.processes = processes
+        workers = worker_ids(processes)
+        if choose_start_method(start_method) == "fork":
+            main = TaskWorker(initializer, initargs)
+            start = functools.partial(Template, None, main)
+            pool = RunningPool(workers, start, TaskChannel)
+        else:
+            from pytest_parpool.runtime.launcher import Launcher
+            from pytest_parpool.workload.spawned import order_launch
+
+            pool = RunningPool(workers, functools.partial(Launcher, order_launch(initializer, initargs)), TaskChannel)
+        pool.spawn_ahead(workers)
+        self._service = Service(
+            pool, workers, tasks_per_child=maxtasksperchild, has_initializer=initializer is not None
+        )
+        _services.add(self._service)
+        # What is still here at the interpreter's end is ended by ``_end_all``, which waits.
+        weakref.finalize(self, self._service.abandon).atexit = False
+
+    def pack(self, job: Job) -> list[Part]:
+        """Return the job as bytes.
+
+        Raises:
+            UnpicklableTaskError: If something does not pickle; it names it, and the extra that would help.
+        """
+        return dump_job(job)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks, to be begun in this order. With the first the service thread starts.
+
+        Raises:
+            ValueError: If the engine is closed.
+        """
+        self._service.submit(tasks)
+
+    def cancel(self, task: Task) -> bool:
+        """Take a task back, if it has not been given to a worker; its outcome is ``Cancelled``. Return whether."""
+        return self._service.try_cancel(task)
+
+    def close(self) -> None:
+        """Take nothing more; all workers leave when everything is done."""
+        self._service.close()
+
+    def terminate(self) -> None:
+        """Take nothing more, kill all workers, and have every task that is not done end as ``Cancelled``."""
+        self._service.terminate()
+
+    def join(self) -> None:
+        """Wait until no worker and no service thread is left.
+
+        Raises:
+            ValueError: If it was neither closed nor terminated.
+        """
+        self._service.join()
+
+
+_services: weakref.WeakSet[Service] = weakref.WeakSet()
+
+
+def _end_all() -> None:
+    """End the pools that the interpreter's end finds, and wait for their processes to be gone."""
+    for service in list(_services):
+        if service.is_own_process:
+            service.terminate()
+            service.join(_LAST_SECONDS)
+
+
+def _let_go_in_child() -> None:
+    for service in list(_services):
+        service.let_go_in_child()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+atexit.register(_end_all)

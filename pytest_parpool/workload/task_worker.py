@@ -1,0 +1,164 @@
+"""What a worker of a pool does: become itself, call the initializer, do tasks, leave.
+
+A task may do to its process what it likes. What it raises is its outcome, but for ``SystemExit``, which ends the
+process, as it does everywhere. A child that a task forks, and that comes back from the call, ends there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pytest_parpool.model.exits import CHANNEL_LOST_CODE
+from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.model.messages import Broken, Ready
+from pytest_parpool.model.task_messages import Assignment, Begun, Done, Part
+from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.workload.calls import OneArgumentCalls
+from pytest_parpool.workload.engine import Raised, Returned
+from pytest_parpool.workload.pickling import dump_outcome, load_job
+from pytest_parpool.workload.task_link import TaskLink
+
+_exit = os._exit
+_clock = time.perf_counter
+
+
+class TaskWorker:
+    """A worker's main function. Made in the owner; it is inherited, or pickled.
+
+    Args:
+        initializer: Called once in each worker before it does anything else, or None.
+        initargs: Its arguments.
+    """
+
+    def __init__(self, initializer: Callable[..., object] | None, initargs: Sequence[Any]) -> None:
+        self._initializer = initializer
+        self._initargs = initargs
+
+    def __call__(self, link: WorkerLink, worker: WorkerId) -> None:
+        """Live. Returns when the worker is to leave, and everything is told."""
+        tasks = TaskLink(link)
+        fault_fd = _leave_owner(worker)
+        try:
+            if self._is_initialized(tasks):
+                tasks.send(Ready(os.getpid(), (-1, -1, fault_fd)))
+                _serve(tasks)
+        except LinkLostError:
+            # A task closed our descriptors, or the owner is gone. Nothing more can be told; the code says it.
+            _exit(CHANNEL_LOST_CODE)
+        atexit._run_exitfuncs()  # noqa: SLF001  -- what tasks have registered; there is no public word for it
+
+    def _is_initialized(self, tasks: TaskLink) -> bool:
+        if self._initializer is None:
+            return True
+        try:
+            self._initializer(*self._initargs)
+        # Handed over: it ends the pool, with its traceback.
+        except BaseException as error:  # noqa: BLE001
+            _end_if_child(tasks, error)
+            name = getattr(self._initializer, "__qualname__", None) or repr(self._initializer)
+            tasks.send(Broken(f"initializer '{name}'", traceback.format_exc()))
+            return False
+        _end_if_child(tasks, None)
+        return True
+
+
+def _leave_owner(worker: WorkerId) -> int:
+    """Drop what a forked child must not keep of its parent. Returns the descriptor where Python's stacks will be."""
+    atexit._clear()  # noqa: SLF001  -- they are the owner's; there is no public word for it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)  # An event loop of the owner's would be woken by our signals.
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        current = process.current_process()
+        current.name = f"PoolWorker-{worker.removeprefix('gw')}"
+        if current.daemon:  # As the owner is; but tasks may start processes of their own.
+            current.daemon = False
+    fault_fd = _make_file("parpool-stacks")
+    if fault_fd >= 0:
+        faulthandler.enable(fault_fd)
+    return fault_fd
+
+
+def _make_file(name: str) -> int:
+    """Return the descriptor of a file without a name in the file system, or -1 where there is no such thing."""
+    return os.memfd_create(name, os.MFD_CLOEXEC) if sys.platform == "linux" else -1
+
+
+def _serve(tasks: TaskLink) -> None:
+    """Do tasks until there is nothing more to do."""
+    while (assignment := tasks.next_task()) is not None:
+        begun_at = _clock()
+        if assignment.is_announced:
+            tasks.send(Begun(assignment.task, time.monotonic()))
+        parts = _do(tasks, assignment)
+        tasks.send(Done(assignment.task, _clock() - begun_at, parts))
+        tasks.forget(assignment)
+        # While we wait for the next task, nobody should find the last one's objects alive.
+        del assignment, parts
+
+
+def _do(tasks: TaskLink, assignment: Assignment) -> Sequence[Part]:
+    """Do a task, and return its outcome, to be sent."""
+    outcome: Returned | Raised
+    try:
+        outcome = Returned(_call(tasks.step, assignment.parts))
+    except SystemExit as error:
+        _end_if_child(tasks, error)
+        _flush_streams()
+        raise
+    # Handed over: it is raised where somebody waits for the result.
+    except BaseException as error:  # noqa: BLE001
+        _end_if_child(tasks, error)
+        outcome = Raised(error)
+    _end_if_child(tasks, None)
+    _flush_streams()  # What a task has written is there when its result is.
+    try:
+        return dump_outcome(outcome)
+    except (MemoryError, RecursionError) as error:
+        return dump_outcome(Raised(error))
+
+
+def _call(step: memoryview, parts: Sequence[Part]) -> Any:
+    job = load_job(parts)
+    function = job.function
+    results: list[Any] = []
+    add = results.append
+    if type(job.calls) is OneArgumentCalls:  # of which there may be many, each of them short
+        for number, item in enumerate(job.calls.items):
+            step[0] = number
+            add(function(item))
+    else:
+        for number, (args, kwargs) in enumerate(job.calls):
+            step[0] = number
+            add(function(*args, **kwargs))
+    return results if job.is_chunk else results[0]
+
+
+def _end_if_child(tasks: TaskLink, error: BaseException | None) -> None:
+    """End this process, if it is a child that a task has forked; else a second worker would speak for the first."""
+    if tasks.is_own_process:
+        return
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        code = 1
+    _flush_streams()
+    _exit(code)
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError, OSError):  # noqa: PERF203  -- twice; None, closed, or nobody reads
+            pass

@@ -1,0 +1,1 @@
+"""The dispatcher of tasks against a world of workers that die in any way, in any order."""
