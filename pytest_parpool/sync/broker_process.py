@@ -62,7 +62,7 @@ _MOST_SECONDS: Final = 3600.0
 _Decoded: TypeAlias = tuple[int, Origin, Request | Abandon]
 # What is said in the same bytes whenever a lock is let go, while somebody waits for it; this many are remembered.
 _OFTEN_TOLD: Final = (ReleaseLock, LockLetGo)
-_MOST_TOLD: Final = 256
+MOST_TOLD: Final = 256
 _MALFORMED = (ValueError, EOFError, TypeError, IndexError)
 
 
@@ -203,7 +203,7 @@ class BrokerProcess:
         except _MALFORMED as error:
             raise PeerGoneError from error
         if decoded[0] == WITHOUT_ANSWER and isinstance(decoded[2], _OFTEN_TOLD):
-            if len(self._told) == _MOST_TOLD:
+            if len(self._told) == MOST_TOLD:
                 self._told.clear()
             self._told[frame] = decoded
         return decoded

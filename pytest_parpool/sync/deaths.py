@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from pytest_parpool.sync.system import System
+
 # Fields of /proc/<pid>/stat behind the command's name, which may hold anything (proc_pid_stat(5)).
 _EXIT_CODE_FIELD: Final = 49
 _SIGNAL_BITS: Final = 0x7F
@@ -31,7 +33,7 @@ def watch(pid: int) -> int | None:
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, or what is left of it before its parent looks."""
     try:
-        os.kill(pid, 0)
+        System.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # It is somebody else's, but it is.

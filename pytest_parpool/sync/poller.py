@@ -9,20 +9,23 @@ from typing import Any, Final, TypeAlias
 # Called with the events, as ``poll`` has them.
 Reaction: TypeAlias = Callable[[int], None]
 
-_HAS_EPOLL: Final = hasattr(select, "epoll")
-# Both round up: to wake a moment before a deadline would be to wake twice.
-_UNITS_PER_SECOND: Final = 1 if _HAS_EPOLL else 1000
+_MILLISECONDS: Final = 1000
 
 
 class Poller:
     """The descriptors that a loop waits for; each has to be taken out before it is closed.
 
     With ``poll`` the kernel looks at every one of them whenever it begins to wait, and when it ends; with ``epoll``
-    only at those that have something. On the way of a contended lock from one process to the next that can be seen.
+    only at those that have something. It does so twice for each turn that somebody has with a contended lock.
+
+    Args:
+        has_epoll: Whether there is ``epoll``; given in tests only.
     """
 
-    def __init__(self) -> None:
-        self._poll: Any = select.epoll() if _HAS_EPOLL else select.poll()
+    def __init__(self, *, has_epoll: bool = hasattr(select, "epoll")) -> None:
+        self._poll: Any = select.epoll() if has_epoll else select.poll()
+        # Both round up: to wake a moment before a deadline would be to wake twice.
+        self._units_per_second = 1 if has_epoll else _MILLISECONDS
         self._reactions: dict[int, Reaction] = {}
 
     def add(self, fd: int, reaction: Reaction) -> None:
@@ -45,6 +48,6 @@ class Poller:
         Args:
             patience: After so many seconds nothing is done; None to wait as long as it takes.
         """
-        for fd, events in self._poll.poll(None if patience is None else patience * _UNITS_PER_SECOND):
+        for fd, events in self._poll.poll(None if patience is None else patience * self._units_per_second):
             if reaction := self._reactions.get(fd):  # else it was taken out by a reaction before
                 reaction(events)

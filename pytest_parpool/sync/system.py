@@ -13,6 +13,7 @@ class System:
     fstat = staticmethod(os.fstat)
     getpid = staticmethod(os.getpid)
     getuid = staticmethod(os.getuid)
+    kill = staticmethod(os.kill)
     lstat = staticmethod(os.lstat)
     mkdir = staticmethod(os.mkdir)
     monotonic = staticmethod(time.monotonic)

@@ -174,11 +174,17 @@ def wait_all(pids: list[int]) -> list[int]:
         watch.join()
 
 
+def shared_files() -> list[str]:
+    """Return what is in shared memory that we, or ``multiprocessing`` for us, may have put there."""
+    return sorted(name for name in os.listdir("/dev/shm") if name.startswith(("parpool", "psm_", "sem.mp", "pym-")))
+
+
+@pytest.mark.start_method(None)  # It has no inner run.
 @pytest.mark.filterwarnings("ignore::pytest_parpool.sync.errors.AbandonedLockWarning")
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_kills_at_random_moments(objects: SharedObjects, batch: int) -> None:
     """Survivors finish, one at a time where only one may be, and everything is free at the end."""
-    shared_files = sorted(os.listdir("/dev/shm"))
+    before = shared_files()
     for number in range(ROUNDS_PER_BATCH):
         chance = random.Random(batch * ROUNDS_PER_BATCH + number)
         section = Section()
@@ -197,4 +203,4 @@ def test_kills_at_random_moments(objects: SharedObjects, batch: int) -> None:
         semaphore = objects.semaphore("s", 2)
         assert [semaphore.acquire(timeout=DEADLINE_SECONDS) for _ in range(2)] == [True, True]
         semaphore.release(2)
-    assert sorted(os.listdir("/dev/shm")) == shared_files
+    assert shared_files() == before

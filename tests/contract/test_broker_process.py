@@ -414,6 +414,20 @@ def test_an_interrupted_wait_leaves_nothing_locked(objects: SharedObjects) -> No
     assert is_free_for_others(lock)
 
 
+def test_any_number_of_locks_is_handed_back(objects: SharedObjects) -> None:
+    """Also more locks than the broker remembers the release of are free again, each of them."""
+    locks = [objects.lock(f"{NAME} {number}") for number in range(broker_process.MOST_TOLD + 1)]
+    for lock in locks:
+        with lock:
+            pass
+        objects.party.locks._slot_of[lock.name] = -1  # As if there was no slot left for it.
+    for _ in range(2):
+        for lock in locks:
+            assert lock.acquire(timeout=0)
+            lock.release()
+    assert objects.party.held == ()
+
+
 def test_an_answer_that_is_not_looked_at_is_undone(objects: SharedObjects, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the interrupt comes between the grant and its taking, what was granted is free again."""
     ask = Connection.ask
