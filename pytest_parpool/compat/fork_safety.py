@@ -13,7 +13,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pytest_parpool.compat import identity_reads, open_sockets
-from pytest_parpool.compat.code_places import CodePlaces
 from pytest_parpool.model.records import Record, record
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ def reasons(config: pytest.Config, allowed: Collection[str]) -> list[str]:
         return decide(Findings(), sys.platform)
     from pytest_parpool.budget.limiting import environ_at_load
     from pytest_parpool.compat import native_threads
+    from pytest_parpool.compat.code_places import CodePlaces
 
     # What follows is not loaded, and no directory is read, for a suite that did nothing of that kind.
     reads: tuple[IdentityRead, ...] = ()

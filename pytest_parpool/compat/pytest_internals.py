@@ -157,7 +157,7 @@ def silence_terminal(config: pytest.Config) -> None:
 
 
 def drop_terminal_summary(config: pytest.Config) -> None:
-    """Have this process's terminal reporter not ask for the lines that plugins write at the end: the controller does."""
+    """Have the terminal reporter not ask for the lines that plugins write at the end: the controller's does."""
     terminal: Any = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
     hook: Any = config.hook.pytest_sessionfinish
     if any(impl.plugin is terminal for impl in hook.get_hookimpls()):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import pytest
 
 from pytest_parpool.model.plan import Plan
+from pytest_parpool.model.records import Record, record
 
 
-class _Scopes(NamedTuple):
+@record
+class _Scopes(Record):
     file: str
     module: str
     scope: str

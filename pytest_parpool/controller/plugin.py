@@ -11,12 +11,13 @@ import pytest
 from pytest_parpool.compat import random_state
 from pytest_parpool.compat.rerun_plan import REGISTRATIONS
 from pytest_parpool.controller import garbage
-from pytest_parpool.controller.preparation import MakeWorkerMain, Preparation
+from pytest_parpool.controller.preparation import Preparation
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.settings import Settings
 from pytest_parpool.stash import MEASUREMENT
 
 if TYPE_CHECKING:
+    from pytest_parpool.controller.preparation import MakeWorkerMain
     from pytest_parpool.controller.run import ParallelRun
 
 

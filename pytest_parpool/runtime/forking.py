@@ -13,28 +13,29 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
 
 
-class Child(Protocol):
-    """A process that was forked here."""
+class Child:
+    """A process that was forked here.
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        ...
+    Attributes:
+        pid: Its process id.
+    """
+
+    pid: int
 
     def poll(self) -> int | None:
         """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
-        ...
+        raise NotImplementedError
 
     @property
     def fds(self) -> tuple[int, ...]:
         """What this process keeps open for it, and a sibling that is forked later should close."""
-        ...
+        return ()
 
 
 def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) -> Child:
@@ -62,7 +63,7 @@ def _may_use_multiprocessing() -> bool:
     return process is not None and not process.current_process().daemon
 
 
-class _MultiprocessingChild:
+class _MultiprocessingChild(Child):
     def __init__(self, target: Callable[[], None], name: str, context: ForkContext | None) -> None:
         if context is None:
             import multiprocessing
@@ -89,9 +90,7 @@ class _MultiprocessingChild:
         return tuple(getattr(finalizer, "_args", ()))
 
 
-class _BareChild:
-    fds = ()
-
+class _BareChild(Child):
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._code: int | None = None

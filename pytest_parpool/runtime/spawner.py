@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
@@ -43,23 +43,23 @@ class Ended(Record):
 Word: TypeAlias = Born | Unborn | Ended
 
 
-class Spawner(Protocol):
+class Spawner:
     """The parent of all workers. Never blocks but in ``wait_exit`` and ``close``.
 
     Attributes:
         is_ended: Whether it is gone, and nobody says any more how a worker ended. Set by ``receive``.
     """
 
-    is_ended: bool
+    is_ended = False
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``receive`` has something to say, for a selector."""
-        ...
+        raise NotImplementedError
 
     @property
     def pid(self) -> int:
         """The id of its process."""
-        ...
+        raise NotImplementedError
 
     def spawn(self, worker: WorkerId, end: RawSocket) -> None:
         """Ask for a worker that owns ``end``; the caller's copy is closed.
@@ -67,16 +67,16 @@ class Spawner(Protocol):
         Raises:
             OSError: If nobody is there to do it.
         """
-        ...
+        raise NotImplementedError
 
     def receive(self) -> list[Word]:
         """Return what was born and what has ended since the last call."""
-        ...
+        raise NotImplementedError
 
     def wait_exit(self, timeout_seconds: float) -> Exit:
         """Return how it ended, after waiting for it; its code is None if it has not."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
         """End it, and wait for its exit. Its workers are not touched."""
-        ...
+        raise NotImplementedError

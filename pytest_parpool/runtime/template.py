@@ -33,7 +33,7 @@ from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
-from pytest_parpool.runtime.spawner import Born, Ended, Unborn, Word, WorkerMain
+from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn, Word, WorkerMain
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
@@ -50,7 +50,7 @@ _LEAVE_SECONDS = 1.0
 _KILL_SECONDS = 10.0
 
 
-class Template:
+class Template(Spawner):
     """The controller's handle of the template process. A context manager: at its end the process is gone.
 
     Args:
@@ -160,7 +160,10 @@ def _serve(
         _reap(control, children, pidfds, poll)
         if control.fileno() not in ready:
             continue
-        data, fds = receive_with_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
+        try:
+            data, fds = receive_with_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
+        except ConnectionResetError:  # The controller has gone without having read all that we said.
+            data, fds = b"", []
         if not data:
             os._exit(0)
         kind, *names = marshal.loads(data)

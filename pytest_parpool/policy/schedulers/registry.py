@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.plan import Plan
@@ -16,19 +16,21 @@ from pytest_parpool.policy.schedulers.loadscope import make_loadscope
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.worksteal import make_worksteal
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class SchedulerFactory(Protocol):
-    """Makes the scheduler of one run."""
+    class SchedulerFactory(Protocol):
+        """Makes the scheduler of one run."""
 
-    def __call__(self, plan: Plan, workers: Sequence[WorkerId], *, reorder: bool) -> Scheduler:
-        """Return a scheduler that owns every item of the plan.
+        def __call__(self, plan: Plan, workers: Sequence[WorkerId], *, reorder: bool) -> Scheduler:
+            """Return a scheduler that owns every item of the plan.
 
-        Args:
-            plan: All items; under ``each``, repeated once per worker.
-            workers: All slots there will ever be, at least one.
-            reorder: Whether whole groups may leave plan order, the largest first (``--loadscope-reorder``).
-        """
-        ...
+            Args:
+                plan: All items; under ``each``, repeated once per worker.
+                workers: All slots there will ever be, at least one.
+                reorder: Whether whole groups may leave plan order, the largest first (``--loadscope-reorder``).
+            """
+            ...
 
 
 SCHEDULERS: Mapping[str, SchedulerFactory] = types.MappingProxyType(
