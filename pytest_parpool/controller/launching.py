@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from pytest_parpool.budget import membership
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.launcher import Launch
 from pytest_parpool.settings import Settings
 from pytest_parpool.sharing import SHARING, lend
+from pytest_parpool.stash import MEASUREMENT
 from pytest_parpool.wire.launch_order import LaunchOrder, digest
 
 _ENTRY = "pytest_parpool.worker.spawned:live"
@@ -29,6 +31,7 @@ def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str
     """
     lent = lend(config)
     sharing = config.stash[SHARING]
+    measurement = config.stash[MEASUREMENT].order_for_spawned() if MEASUREMENT in config.stash else None
     order = LaunchOrder(
         arguments=tuple(os.fspath(argument) for argument in config.invocation_params.args),
         digest=digest(nodeids),
@@ -37,11 +40,16 @@ def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str
         sharing_token=sharing.token,
         sharing_owner=sharing.owner_pid,
         sharing_lent=lent,
+        budget=membership.lend(config),
         capture=config.option.capture,
+        measurement=measurement.dumps() if measurement is not None else b"",
     )
+    # Else it would begin to measure by itself, and not with what we were told.
+    unset: dict[str, None] = dict.fromkeys(measurement.variables) if measurement is not None else {}
 
-    def environment(worker: WorkerId) -> dict[str, str]:
+    def environment(worker: WorkerId) -> dict[str, str | None]:
         return {
+            **unset,
             "PYTEST_XDIST_WORKER": worker,
             "PYTEST_XDIST_WORKER_COUNT": str(settings.processes),
             "PYTEST_XDIST_TESTRUNUID": settings.testrunuid,
@@ -55,4 +63,5 @@ def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str
         path=sys.path,
         argv=sys.argv,
         is_silent=order.capture in ("fd", "sys"),
+        defers_interrupts=True,
     )

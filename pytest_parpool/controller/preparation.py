@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,41 +27,43 @@ from pytest_parpool.runtime.spawner import WorkerMain
 from pytest_parpool.settings import Settings, publish
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from pytest_parpool.controller.matching import CollectionMatch
     from pytest_parpool.controller.run import ParallelRun
     from pytest_parpool.policy.dispatcher import Dispatcher
     from pytest_parpool.policy.schedulers.protocol import Scheduler
 
+    class MakeWorkerMain(Protocol):
+        """Makes what a worker does, in the controller, before the fork that carries it over."""
+
+        def __call__(
+            self,
+            session: pytest.Session,
+            *,
+            random_state: random_state.RandomState | None,
+            controller_plugins: tuple[object, ...],
+            initialize: Callable[[], None],
+            is_stop_watched: bool,
+            reruns: RerunPlan,
+        ) -> WorkerMain:
+            """Return it.
+
+            Args:
+                session: Pytest's, collected.
+                random_state: What ``random`` is to be in each worker, or None to leave it reseeded by the fork.
+                controller_plugins: To be dropped in a worker.
+                initialize: Calls the pool's initializer.
+                is_stop_watched: Whether a failure may stop the run.
+                reruns: Which plugins' hooks are run again in a worker.
+            """
+            ...
+
+
 # How long a worker may take to tear down and leave, if the user did not say: the first after Ctrl-C, where somebody
 # waits; the second at a run's normal end, where a session fixture may have a database to put away.
 INTERRUPTED_SHUTDOWN_SECONDS = 5.0
 SHUTDOWN_SECONDS = 60.0
-
-
-class MakeWorkerMain(Protocol):
-    """Makes what a worker does, in the controller, before the fork that carries it over."""
-
-    def __call__(
-        self,
-        session: pytest.Session,
-        *,
-        random_state: random_state.RandomState | None,
-        controller_plugins: tuple[object, ...],
-        initialize: Callable[[], None],
-        is_stop_watched: bool,
-        reruns: RerunPlan,
-    ) -> WorkerMain:
-        """Return it.
-
-        Args:
-            session: Pytest's, collected.
-            random_state: What ``random`` is to be in each worker, or None to leave it reseeded by the fork.
-            controller_plugins: To be dropped in a worker.
-            initialize: Calls the pool's initializer.
-            is_stop_watched: Whether a failure may stop the run.
-            reruns: Which plugins' hooks are run again in a worker.
-        """
-        ...
 
 
 class Preparation:
@@ -175,8 +177,8 @@ class Preparation:
 
         if settings.explain_workers:
             self._lines.say("workers are spawned: every hook of every plugin runs in each of them")
-        launch = make_launch(self._config, settings, nodeids, is_stop_watched=is_stop_watched)
-        return functools.partial(pool.launch, launch)
+        # Made when workers are started: by then it is known whether they are to be measured.
+        return lambda: pool.launch(make_launch(self._config, settings, nodeids, is_stop_watched=is_stop_watched))
 
     def _make_collection_match(self, nodeids: Sequence[str], running: RunningPool) -> CollectionMatch:
         from pytest_parpool.controller.matching import CollectionMatch

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_parpool.budget import membership
 from pytest_parpool.compat import pytest_internals
 from pytest_parpool.controller.ending import Ending, tell_pytest
 from pytest_parpool.controller.nodes import Nodes
@@ -143,6 +144,7 @@ class ParallelRun:
         elif isinstance(notice, Gone):
             self._showing.add(notice.worker, notice)
             self._timers.worker_gone(notice.worker)
+            membership.clear(self._config, notice.worker)
             if self._collection_match is not None:
                 self._collection_match.gone(notice.worker)
         actions = self._dispatcher.handle(notice)
@@ -190,8 +192,8 @@ class ParallelRun:
                     seconds = self._shutdown_seconds[0 if is_interrupted else 1]
                     self._timers.expect_exit(worker, self._clock() + seconds)
                 case Interrupt(worker):
-                    # One that is being born, stands still or tears down leaves by itself, its fixtures put away.
-                    if self._dispatcher.running(worker) is not None:
+                    # One that is being forked, stands still or tears down leaves by itself, its fixtures put away.
+                    if self._dispatcher.running(worker) is not None or self._is_collecting(worker):
                         self._pool.interrupt(worker)
                 case Kill(worker):
                     self._pool.kill(worker)
@@ -208,6 +210,9 @@ class ParallelRun:
             self._collection_match.asked_for(worker)
         node = self._nodes.configure(worker)
         self._pool.spawn(worker, self._nodes.first_command(node))
+
+    def _is_collecting(self, worker: WorkerId) -> bool:
+        return self._collection_match is not None and self._collection_match.is_collecting(worker)
 
     def _report_limit(self, worker: WorkerId, limit: int) -> None:
         self._ending.failure = (

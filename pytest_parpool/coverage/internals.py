@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def missing_internals(cov: Coverage) -> tuple[str, ...]:
         (collector, "flush_data"),
         (collector, "covdata"),
         (collector, "pid"),
+        (cov, "config"),
         (data, "_current_context"),
         (data, "_filename"),
     ]
@@ -75,6 +77,33 @@ def take_over_after_fork(cov: Coverage, data: CoverageData) -> None:
             successor._data = data
         _private(cov)._warn_preimported_source = False  # What is imported is known, and was measured.
         cov.start()
+
+
+def settings_of(cov: Coverage) -> bytes:
+    """Return all that ``cov`` was told, for ``made_alike`` in another process.
+
+    Not its configuration file: whoever made it has added to that (pytest-cov's options, arguments of ``Coverage``).
+
+    Raises:
+        Exception: If something was given that cannot be pickled.
+    """
+    settings = vars(cov.config).copy()
+    # Where it looks for them depends on the directory that a process is in when it starts to measure.
+    settings["data_file"] = data_of(cov).base_filename()
+    return pickle.dumps((settings, getattr(cov, "_plugin_override", None)))
+
+
+def made_alike(settings: bytes, data: CoverageData) -> Coverage:
+    """Return a ``Coverage`` that was told the same and records to ``data``, ready to start."""
+    told, plugins = pickle.loads(settings)
+    cov = Coverage(config_file=False)
+    private = _private(cov)
+    vars(private.config).update(told)
+    private._plugin_override = plugins
+    private._data = data
+    # What is not imported or not run here is so elsewhere, and what was imported before is not measured in a plain run.
+    private._warn_no_data = private._warn_unimported_source = private._warn_preimported_source = False
+    return cov
 
 
 def set_filename(data: CoverageData, path: str) -> None:

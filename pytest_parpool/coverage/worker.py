@@ -27,15 +27,28 @@ PART_BYTES: Final = 8 * 2**20
 _getpid = os.getpid
 
 
+def begin_part(base: str, directory: Path, count: int = 1) -> PartData:
+    """Return what this process can record to.
+
+    Args:
+        base: The run's data file.
+        directory: Where parts are saved.
+        count: Of those begun in this process, with this one.
+    """
+    return PartData(base, directory / f"work-{_getpid()}-{count}")
+
+
 class WorkerMeasurement:
-    """Measures a worker. Registered as a plugin, to save between tests.
+    """Measures a worker. A plugin, to save between tests.
 
     A slot's processes, one after the other, save to the same part: with ``--maxtasksperchild 1`` there would be as many
-    parts as tests otherwise.
+    parts as tests otherwise. So it is made when the slot's last process, if there was one, is gone.
 
     Args:
         config: Pytest's.
-        cov: Inherited from the controller.
+        cov: Measures this process already, and records to ``part``.
+        part: The first that was begun here.
+        worker: The slot.
         directory: Where parts are saved.
         part_bytes: From when on the next part is begun.
         clock: Seconds that only go forward. A default argument, because test suites replace the clocks of modules.
@@ -45,6 +58,8 @@ class WorkerMeasurement:
         self,
         config: pytest.Config,
         cov: Coverage,
+        part: PartData,
+        worker: WorkerId,
         directory: Path,
         *,
         part_bytes: int = PART_BYTES,
@@ -52,31 +67,26 @@ class WorkerMeasurement:
     ) -> None:
         self._config = config
         self._cov = cov
+        self._part = part
+        self._worker = worker
         self._directory = directory
         self._part_bytes = part_bytes
         self._clock = clock
         self._pid = _getpid()
-        self._base = internals.data_of(cov).base_filename()
-        self._part_count = 0  # of those begun in this process
-        self._number = 0  # of the part, in its slot
-        self._worker: WorkerId | None = None
-        self._part = self._begin_part()
-        self._next_save = clock() + SAVE_SECONDS
+        self._part_count = 1  # of those begun in this process
         self._has_warned = False
-        internals.take_over_after_fork(cov, self._part)
-        cov_plugin.become_worker(config, cov)
+        self._number = self._take_place()
+        self._aim()
+        self._next_save = clock() + SAVE_SECONDS
 
-    def belong_to(self, worker: WorkerId) -> None:
-        """Take the place of the slot's last process, if there was one."""
-        self._worker = worker
-        number = sum(1 for _ in self._directory.glob(f"{worker}-*"))
-        last = self._directory / f"{worker}-{number}"
+    def _take_place(self) -> int:
+        """Go on with what the slot's last process has saved, if that is not large; return its number."""
+        number = sum(1 for _ in self._directory.glob(f"{self._worker}-*"))
+        last = self._directory / f"{self._worker}-{number}"
         if number and not self._part.is_begun and last.stat().st_size < self._part_bytes:
             self._part.go_on(last)
-            self._number = number
-        else:
-            self._number = number + 1
-        self._aim()
+            return number
+        return number + 1
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -109,13 +119,10 @@ class WorkerMeasurement:
     def _begin_next_part(self) -> None:
         self._part.retire()
         self._number += 1
-        self._part = self._begin_part()
+        self._part_count += 1
+        self._part = begin_part(self._part.base_filename(), self._directory, self._part_count)
         self._aim()
         internals.record_to(self._cov, self._part)
-
-    def _begin_part(self) -> PartData:
-        self._part_count += 1
-        return PartData(self._base, self._directory / f"work-{self._pid}-{self._part_count}")
 
     def _aim(self) -> None:
         self._part.target = self._directory / f"{self._worker}-{self._number}"

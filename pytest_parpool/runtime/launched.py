@@ -15,6 +15,8 @@ from pytest_parpool.runtime.ledger import Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
 
+HASH_SEED = "PYTHONHASHSEED"
+
 
 def live(launch: dict[str, Any], arguments: Sequence[str]) -> None:
     """Be a worker, to its end.
@@ -29,16 +31,30 @@ def live(launch: dict[str, Any], arguments: Sequence[str]) -> None:
         os.set_inheritable(fd, False)  # They were for us alone, not for what tests start.
     os.close(int(sys.argv[1]))
     sys.argv[:] = launch["argv"]
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell's background job ignores it, but it is how the controller interrupts a test.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if launch["hash_seed"] is None:
+        os.environ.pop(HASH_SEED, None)  # It has had its effect here; what tests start has a seed of its own.
+    else:
+        os.environ[HASH_SEED] = launch["hash_seed"]
     tie = Tie(Lifeline.inherited(lifeline_fd))
     page = Page.mapped(ledger_fd, place)
     os.close(ledger_fd)
     link = WorkerLink(channel_fd, page)
+    if not launch["defers_interrupts"]:
+        allow_interrupts()
     module, _, function = launch["entry"].partition(":")
     getattr(importlib.import_module(module), function)(link, worker, launch["order"])
     if link.is_connected():
         # A test that closed our descriptors may have its own under the same numbers.
         with contextlib.suppress(OSError):
             tie.release()
+
+
+def allow_interrupts() -> None:
+    """Have SIGINT raise ``KeyboardInterrupt``; a worker is started with it blocked, so that none kills it before.
+
+    One that came meanwhile is raised here.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores it, but it is how the controller interrupts a test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])

@@ -7,22 +7,24 @@ become. It gets by inheritance: its end of the channel, the ledger, the lifeline
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.exit_watch import ExitWatch
+from pytest_parpool.runtime.launched import HASH_SEED
 from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.sockets import RawSocket
-from pytest_parpool.runtime.spawner import Born, Ended, Word
+from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Word
 
 # Nothing can be imported before the path is what it is here. What it calls is in ``launched.py``.
 _BOOTSTRAP = """\
@@ -45,23 +47,25 @@ class Launch(Record):
     Attributes:
         entry: ``module:function``; called with the worker's link, its slot and ``order``.
         order: Marshalled values that ``entry`` understands.
-        environment: Returns the variables of a worker that differ from ours.
+        environment: Returns the variables of a worker that differ from ours; None for one that it does not have.
         directory: Where it starts.
         path: Its ``sys.path``.
         argv: Its ``sys.argv``.
         is_silent: Whether what it writes to standard output goes nowhere.
+        defers_interrupts: Whether SIGINT stays blocked until the entry calls ``launched.allow_interrupts``.
     """
 
     entry: str
     order: bytes
-    environment: Callable[[WorkerId], Mapping[str, str]]
+    environment: Callable[[WorkerId], Mapping[str, str | None]]
     directory: str
     path: Sequence[str]
     argv: Sequence[str]
     is_silent: bool
+    defers_interrupts: bool = False
 
 
-class Launcher:
+class Launcher(Spawner):
     """This process, as the parent of its workers. See ``spawner.Spawner``; it lives as long as we do.
 
     Args:
@@ -84,6 +88,11 @@ class Launcher:
         self._births: list[Born] = []
         # As it is now, so that a replacement finds what the first workers found.
         self._environ = dict(os.environ)
+        hash_seed = self._environ.get(HASH_SEED)
+        if hash_seed in (None, "", "random"):
+            # Our own seed cannot be had, but one for all workers can: a set has the same order in all of them. Of tests
+            # whose ids only count a set's members, each is run once, whoever is given which.
+            self._environ[HASH_SEED] = str(1 + int.from_bytes(os.urandom(3), "big"))
         self._children: dict[int, tuple[WorkerId, subprocess.Popen[bytes]]] = {}
         self._order = tempfile.TemporaryFile()  # noqa: SIM115  -- closed by ``close``
         self._order_bytes = self._order.write(
@@ -93,6 +102,8 @@ class Launcher:
                     "order": launch.order,
                     "path": [str(entry) for entry in launch.path],
                     "argv": [str(argument) for argument in launch.argv],
+                    "hash_seed": hash_seed,
+                    "defers_interrupts": launch.defers_interrupts,
                 }
             )
         )
@@ -117,24 +128,35 @@ class Launcher:
         order_fd, channel_fd, ledger_fd, lifeline_fd = map(str, fds)
         place = str(self._ledger.place(worker))
         try:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, *_interpreter_options(), "-c", _BOOTSTRAP),
-                    *(order_fd, str(self._order_bytes), worker, channel_fd, ledger_fd, place, lifeline_fd),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if self._launch.is_silent else None,
-                cwd=self._launch.directory,
-                env={**self._environ, **self._launch.environment(worker)},
-                pass_fds=fds,
-                # The leader of its own process group, which can be killed as a whole; Ctrl-C reaches us alone.
-                start_new_session=True,
-            )
+            with _interrupts_blocked():
+                process = subprocess.Popen(
+                    [
+                        *(sys.executable, *_interpreter_options(), "-c", _BOOTSTRAP),
+                        *(order_fd, str(self._order_bytes), worker, channel_fd, ledger_fd, place, lifeline_fd),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL if self._launch.is_silent else None,
+                    cwd=self._launch.directory,
+                    env=_with(self._environ, self._launch.environment(worker)),
+                    pass_fds=fds,
+                    # The leader of its own process group, which can be killed as a whole; Ctrl-C reaches us alone.
+                    start_new_session=True,
+                )
         finally:
             end.close()
+        pidfd = -1
+        try:
+            if sys.platform == "linux":
+                pidfd = os.pidfd_open(process.pid)
+            self._watch.watch(process.pid)
+        except OSError:  # No descriptor is left. Nobody would hear of its end, so it must not begin.
+            if pidfd >= 0:
+                os.close(pidfd)
+            process.kill()
+            process.wait(_REAP_SECONDS)
+            raise
         self._children[process.pid] = (worker, process)
-        self._watch.watch(process.pid)
-        self._births.append(Born(worker, process.pid, os.pidfd_open(process.pid) if sys.platform == "linux" else -1))
+        self._births.append(Born(worker, process.pid, pidfd))
         self._watch.wake()
 
     def receive(self) -> list[Word]:
@@ -165,6 +187,23 @@ class Launcher:
                 os.close(birth.pidfd)
         self._watch.close()
         self._order.close()
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Have whoever is started meanwhile begin with SIGINT blocked: a young interpreter would simply be killed by it.
+
+    One for us comes a moment later.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _with(environ: Mapping[str, str], differences: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in {**environ, **differences}.items() if value is not None}
 
 
 def _interpreter_options() -> list[str]:

@@ -50,7 +50,9 @@ class Page:
     @classmethod
     def mapped(cls, fd: int, place: int) -> Page:
         """Return the page at a ``place`` of a ledger that was ``shared``; the descriptor can then be closed."""
-        return cls(_page(memoryview(mmap.mmap(fd, 0)).cast("q"), place))
+        from pytest_parpool.runtime.slots import map_memory
+
+        return cls(_page(memoryview(map_memory(fd)).cast("q"), place))
 
     def reset(self) -> None:
         """Begin anew, before a worker is born."""
@@ -113,6 +115,7 @@ class Ledger:
         self._map(mmap.mmap(-1, self._bytes))
 
     def _map(self, memory: mmap.mmap) -> None:
+        self._memory = memory
         numbers = memoryview(memory).cast("q")
         self._pages = {worker: Page(_page(numbers, place)) for worker, place in self._places.items()}
 
@@ -122,17 +125,21 @@ class Ledger:
         Returns:
             Its descriptor, which is ours to close.
         """
-        from pytest_parpool.runtime.slots import make_memory
+        from pytest_parpool.runtime.slots import make_memory, map_memory
 
         self._fd = make_memory("parpool-ledger", self._bytes)
-        self._map(mmap.mmap(self._fd, self._bytes))
+        self._map(map_memory(self._fd))
         return self._fd
 
     def close(self) -> None:
-        """Close the descriptor, if there is one. The pages stay what they are."""
+        """Close the descriptor, if there is one. What is on the pages stays."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            # Before Python 3.13 what is mapped keeps another one.
+            copy = mmap.mmap(-1, self._bytes)
+            copy[:] = self._memory[:]
+            self._map(copy)
 
     def place(self, worker: WorkerId) -> int:
         """Return where a worker's page is, for ``Page.mapped``."""

@@ -18,6 +18,7 @@ import marshal
 import mmap
 import os
 import struct
+import sys
 from typing import Any, Final
 
 from pytest_parpool.model.sync_moves import Holder
@@ -186,6 +187,16 @@ def make_memory(name: str, size_bytes: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def map_memory(fd: int) -> mmap.mmap:
+    """Return the memory behind a descriptor, which can then be closed.
+
+    Python before 3.13 keeps a duplicate of the descriptor open, as long as the memory is used.
+    """
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(fd, 0, trackfd=False)
+    return mmap.mmap(fd, 0)
 
 
 def keep_fd(fd: int) -> int:

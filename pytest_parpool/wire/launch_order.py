@@ -21,7 +21,9 @@ class LaunchOrder(Record):
         sharing_token: The run's shared objects are found by it.
         sharing_owner: The process that they end with.
         sharing_lent: Where a worker says that it has used one; see ``sharing.lend``.
+        budget: How it takes part in the CPU budget, in the words of ``budget.membership``.
         capture: How pytest captures output there (``--capture``).
+        measurement: How to measure with coverage, in the words of ``coverage.spawned``; empty if it does not measure.
     """
 
     arguments: tuple[str, ...]
@@ -31,7 +33,9 @@ class LaunchOrder(Record):
     sharing_token: str
     sharing_owner: int
     sharing_lent: str
+    budget: bytes
     capture: str
+    measurement: bytes
 
     def dumps(self) -> bytes:
         """Return it as bytes."""

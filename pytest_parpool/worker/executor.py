@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from pytest_parpool.budget import membership
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import Asked, Draining, Finished, Started, StopAsked
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
@@ -106,7 +107,8 @@ class Executor:
                 return index
             # Told to wait: all below session scope is torn down, since the last teardown knew it too.
             self._guarded(self._link.flush)
-            self._guarded(self._link.receive)
+            with membership.resting(self._session.config):
+                self._guarded(self._link.receive)
 
     def _look_for_item(self) -> ItemIndex | None:
         """Return the next item, or None if there is none now; asks if it must, and waits for the answer only.

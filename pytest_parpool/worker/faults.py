@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import Broken, ExitAsked, Interrupted
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.worker.executor import Executor
@@ -35,9 +36,9 @@ def told(link: WorkerLink, what: str | Callable[[], str], executor: Executor | N
     except LinkLostError:
         raise
     except KeyboardInterrupt as error:
-        link.post(Interrupted(executor.running if executor is not None else None, _innermost_place(error)))
+        link.post(interrupted(error, executor.running if executor is not None else None))
     except pytest.exit.Exception as error:
-        link.post(_exit_asked(error))
+        link.post(exit_asked(error))
     except BaseException as error:  # The user's code may raise anything; it ends the run, with its traceback.
         if not link.is_own_process:
             _exit(1)
@@ -47,7 +48,17 @@ def told(link: WorkerLink, what: str | Callable[[], str], executor: Executor | N
     link.flush()
 
 
-def _exit_asked(error: Any) -> ExitAsked:
+def interrupted(error: BaseException, running: ItemIndex | None) -> Interrupted:
+    """Return what tells of a ``KeyboardInterrupt``.
+
+    Args:
+        error: That.
+        running: The item that it has cut off, if any.
+    """
+    return Interrupted(running, _innermost_place(error))
+
+
+def exit_asked(error: Any) -> ExitAsked:
     """Return what tells of ``pytest.exit()``. Its code may be an ``IntEnum``, which cannot travel."""
     return ExitAsked(str(error.msg), int(error.returncode) if error.returncode is not None else None)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_parpool.budget import membership
 from pytest_parpool.compat import log_lines, pytest_internals
 from pytest_parpool.compat.random_state import RandomState
 from pytest_parpool.compat.rerun_plan import RerunPlan
@@ -69,7 +70,8 @@ class WorkerMain:
 
     def _live(self, link: WorkerLink, worker: WorkerId) -> None:
         config = self._config
-        measured = config.stash[MEASUREMENT].in_worker() if MEASUREMENT in config.stash else None
+        measurement = config.stash.get(MEASUREMENT, None)
+        part = measurement.begin_in_forked_worker() if measurement is not None else None
         # All that can be done before somebody says who this is; meanwhile the controller, too, gets ready.
         birth = leave_controller(config, self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
@@ -83,8 +85,8 @@ class WorkerMain:
         while link.inbox.identity is None:
             link.receive()
         become_worker(config, link, marshal.loads(link.inbox.identity))
-        if measured is not None:
-            measured.belong_to(worker)
+        membership.join(config, worker)
+        measured = measurement.in_forked_worker(worker, part) if measurement is not None and part is not None else None
         # What is to be cleaned up so far is the controller's.
         clean_up = pytest_internals.renew_cleanups(config)
         is_started = False

@@ -31,21 +31,11 @@ class RefusedItem(pytest.Item):
         return self.path, self._place[1], self._place[2]
 
     def setup(self) -> None:
-        """Fail: there is nothing to run."""
-        raise RefusedError(self._reason)
+        """Fail with the reason alone: there is nothing to run, and no traceback that would say more."""
+        pytest.fail(self._reason, pytrace=False)
 
     def runtest(self) -> None:
         """Do nothing; nobody comes here."""
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Return the reason alone, without a traceback of ours."""
-        if isinstance(excinfo.value, RefusedError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
-
-
-class RefusedError(Exception):
-    """Raised instead of running a test."""
 
 
 def make_refused_item(session: pytest.Session, nodeid: str, reason: str, known: pytest.Item | None) -> RefusedItem:

@@ -6,21 +6,24 @@ and find at each point what they know from pytest-xdist (docs/explanation/birth.
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import sys
 from collections.abc import Generator, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
 from pytest_parpool import sharing
+from pytest_parpool.budget import membership
 from pytest_parpool.compat import log_lines, pytest_internals, rerunfailures
 from pytest_parpool.compat.spawned_worker import NAME
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Broken, Collected, Left, Ready
 from pytest_parpool.policy.matching import difference, places
+from pytest_parpool.runtime.launched import allow_interrupts
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.stash import SETTINGS
 from pytest_parpool.wire import plain
@@ -32,6 +35,10 @@ from pytest_parpool.worker.initializing import initialize_worker
 from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.refused_item import make_refused_item
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
+from pytest_parpool.worker.unexpected_ends import ToldError, UnexpectedEnds
+
+if TYPE_CHECKING:
+    from pytest_parpool.coverage.spawned import SpawnedMeasurement
 
 _exit = os._exit
 
@@ -65,7 +72,8 @@ class SpawnedWorker:
         self._errors: list[str] = []
         self._stack_fd = -1
         self._stack_file: IO[bytes] | None = None  # kept open
-        self._is_told = False  # how it ended, or that the tests have begun
+        self._ends = UnexpectedEnds(link, self._fault)
+        self._has_begun = False  # the tests
 
     def run_pytest(self) -> None:
         """Run pytest as the controller was run, and tell how that ended.
@@ -74,17 +82,29 @@ class SpawnedWorker:
             LinkLostError: If the controller cannot be reached.
         """
         link = self._link
-        with told(link, self._fault, None):
-            code = pytest.main(list(self._order.arguments), plugins=[self])
-            if not self._is_told:
+        with told(link, self._fault, None), contextlib.suppress(ToldError):
+            allow_interrupts()
+            measured = self._measured()
+            code = pytest.main(list(self._order.arguments), plugins=[self, self._ends, *measured])
+            for measurement in measured:
+                measurement.finish()
+            if not self._ends.is_told:
                 text = f"pytest ended with exit code {int(code)} before it came to the tests"
                 link.post(Broken(self._fault(), text))
         link.post(Left(plain.dumps(getattr(self._config, "workeroutput", {}))[0]))
         link.flush()
 
+    def _measured(self) -> tuple[SpawnedMeasurement, ...]:
+        """Begin to measure if coverage measures the controller. Who measures nothing does not pay for looking."""
+        if not self._order.measurement:
+            return ()
+        from pytest_parpool.coverage.spawned import MeasurementOrder, SpawnedMeasurement
+
+        return (SpawnedMeasurement(MeasurementOrder.loads(self._order.measurement)),)
+
     def _fault(self) -> str:
         """Return what has failed if something does now."""
-        return _fault(self._worker) if self._is_told else f"starting worker {str(self._worker)!r} failed"
+        return _fault(self._worker) if self._has_begun else f"starting worker {str(self._worker)!r} failed"
 
     # --- Before the tests --------------------------------------------------------------------------------------------
 
@@ -101,6 +121,8 @@ class SpawnedWorker:
         option.log_file_mode = "a"
         order = self._order
         sharing.inherit(config, order.sharing_token, order.sharing_owner, order.sharing_lent)
+        membership.inherit(config, order.budget)
+        membership.join(config, self._worker)
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -118,15 +140,6 @@ class SpawnedWorker:
         """Keep what the controller may have to explain."""
         if report.failed:
             self._errors.append(str(report.longrepr))
-
-    @pytest.hookimpl
-    def pytest_internalerror(self, excrepr: object) -> bool:
-        """Tell the controller."""
-        if self._link.is_connected():
-            self._link.post(Broken(self._fault(), str(excrepr)))
-            self._is_told = True
-            self._link.flush()
-        return True  # Nobody else needs to show it.
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -146,13 +159,12 @@ class SpawnedWorker:
         own["parpool-outermost"] = _OutermostWrapper(self._worker, link, executor, loop)
         # What was warned of so far the controller has seen, too.
         pytest_internals.forget_recorded_warnings(session.config)
-        is_started = False
         with told(link, self._fault, executor):
             self._match(session)
             self._initialize(session.config)
-            is_started = True
-        self._is_told = True
-        if not is_started:
+            self._has_begun = True
+        self._ends.is_told = True
+        if not self._has_begun:
             session.items.clear()  # Pytest's own loop has nothing to do then.
             return result
         for name, plugin in own.items():
@@ -211,10 +223,14 @@ class _OutermostWrapper:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """Run, and tell what is raised."""
-        with told(self._link, self._fault, self._executor):
-            yield
-        self._loop.tear_down_rest()
-        self._loop.say_draining()
+        try:
+            with told(self._link, self._fault, self._executor):
+                yield
+            self._loop.tear_down_rest()
+            self._loop.say_draining()
+        except LinkLostError:
+            # At once: what pytest would still write may have become a test's file (``live``).
+            _exit(CHANNEL_LOST_CODE)
         return True
 
 

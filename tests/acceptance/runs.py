@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -77,11 +79,28 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     If this test itself runs in a worker, the inner run does not hear of it.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
-            patch.delenv(name)
-        if START_METHOD in os.environ and "no:parpool" not in arguments:
-            patch.setenv("PYTEST_ADDOPTS", f"--start-method={os.environ[START_METHOD]}")
+        prepare_environment(patch, arguments)
         return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
+
+
+def run_module(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run ``python -m`` something that runs pytest, like ``run``."""
+    with pytest.MonkeyPatch.context() as patch:
+        prepare_environment(patch, arguments)
+        return pytester.run(sys.executable, "-m", *arguments, timeout=RUN_SECONDS)
+
+
+def prepare_environment(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> None:
+    """Have an inner run not hear of a worker that we are, and start its own as the test says.
+
+    Args:
+        patch: Undone behind the run.
+        arguments: Of the run.
+    """
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+        patch.delenv(name)
+    if START_METHOD in os.environ and "no:parpool" not in arguments:
+        patch.setenv("PYTEST_ADDOPTS", f"--start-method={os.environ[START_METHOD]}")
 
 
 def add_happenings(pytester: pytest.Pytester) -> None:

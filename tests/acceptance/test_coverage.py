@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from coverage import CoverageData
 
-from tests.acceptance.runs import RUN_SECONDS, add_happenings, happened, run
+from tests.acceptance.runs import RUN_SECONDS, add_happenings, happened, run, run_module
 
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)
@@ -149,7 +149,7 @@ def measure(pytester: pytest.Pytester, *command: str, ret: int = 0) -> dict[str,
     for old in pytester.path.glob(".coverage*"):
         if old.name != ".coveragerc":
             old.unlink()
-    result = pytester.run(sys.executable, "-m", *command, timeout=RUN_SECONDS)
+    result = run_module(pytester, *command)
     assert result.ret == ret, str(result.stdout)
     if parts(pytester):
         pytester.run(sys.executable, "-m", "coverage", "combine", timeout=RUN_SECONDS)
@@ -251,6 +251,47 @@ def test_same_data_whatever_coverage_patches(
     assert measure(pytester, *command, "-n", "3", "--maxtasksperchild", "2") == plain
 
 
+def test_a_measurement_begun_by_a_variable_is_not_begun_twice(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker, too, would be measured because of the variable; that gives no data besides what workers measure."""
+    _configure(pytester, branch="true", parallel="true", source="pkg")
+    monkeypatch.setenv("COVERAGE_PROCESS_START", str(pytester.path / ".coveragerc"))
+    plain = measure(pytester, "pytest")
+    assert 4 in plain["calls.py"].lines
+    assert measure(pytester, "pytest", "-n", "2") == plain
+    run_module(pytester, "pytest", "-n", "2")
+    # One of the run, one of each worker.
+    assert len(parts(pytester)) == 3
+
+
+def test_what_is_imported_before_pytest_cov_begins_is_as_in_plain(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a plugin that is loaded early the first lines are missing there, and here."""
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    plain = measure(pytester, *COV, "-p", "pkg.at_collection")
+    assert 1 not in plain["at_collection.py"].lines
+    assert measure(pytester, *COV, "-p", "pkg.at_collection", "-n", "2") == plain
+
+
+@pytest.mark.parametrize("command", [COV, COVERAGE_RUN], ids=["pytest-cov", "coverage-run"])
+def test_a_worker_is_measured_from_its_beginning(pytester: pytest.Pytester, command: tuple[str, ...]) -> None:
+    """What a hook does in workers alone, before the session has started, is in the data."""
+    (pytester.path / "test_calls.py").unlink()
+    pytester.makeconftest(
+        """
+        def pytest_configure(config):
+            if hasattr(config, "workerinput"):
+                from pkg import loaded_late
+
+                loaded_late.answer()
+        """
+    )
+    pytester.makepyfile("def test_nothing(): pass")
+    assert measure(pytester, *command, "-n", "1")["loaded_late.py"].lines == [1, 2]
+
+
 CHILDREN = {
     # Before 7.17 coverage takes the last one to measure a forked child.
     "fork, _exit, subprocess": """
@@ -297,7 +338,8 @@ def test_children_of_tests_are_measured_as_in_plain(
     _configure(pytester, parallel="true", **settings)
     plain = measure(pytester, *command)
     assert 4 in plain["in_child.py"].lines
-    assert measure(pytester, *command, "-n", "2") == plain
+    # Workers that begin late find files that children have left.
+    assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", "2") == plain
 
 
 # --- pytest-cov's options ---------------------------------------------------------------------------------------------

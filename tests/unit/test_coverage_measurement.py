@@ -33,6 +33,11 @@ def cov(tmp_path: Path) -> Iterator[Coverage]:
     found.stop()
 
 
+def measurement_of(config: pytest.Config, cov: Coverage, directory: Path) -> Measurement:
+    """Return one that has nothing to say."""
+    return Measurement(config, cov, directory, pytest.fail)
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """Two workers' parts, and what a killed one has left."""
@@ -53,7 +58,7 @@ def lines_in(data: CoverageData) -> list[int]:
 def test_parts_are_merged_into_the_one_data_file(config: pytest.Config, cov: Coverage, directory: Path) -> None:
     """They are there when the owner saves, beside what the controller recorded before and after."""
     data_of(cov).add_lines({SOURCE: [10]})
-    Measurement(config, cov, directory).gather()
+    measurement_of(config, cov, directory).gather()
     data_of(cov).add_lines({SOURCE: [11]})
     cov.stop()
     cov.save()
@@ -67,7 +72,7 @@ def test_parts_are_put_beside_parallel_files(
 ) -> None:
     """Under names that whoever combines looks for; what is left of them can be forgotten."""
     cov.set_option("run:parallel", True)
-    measurement = Measurement(config, cov, directory)
+    measurement = measurement_of(config, cov, directory)
     measurement.gather()
     found = sorted(tmp_path.glob("measured.db.*"))
     combined = CoverageData(str(tmp_path / "combined"))
@@ -84,7 +89,7 @@ def test_parts_are_put_beside_parallel_files(
 
 def test_gathering_twice_finds_nothing_more(config: pytest.Config, cov: Coverage, directory: Path) -> None:
     """Each part is taken once."""
-    measurement = Measurement(config, cov, directory)
+    measurement = measurement_of(config, cov, directory)
     measurement.gather()
     assert [path.name for path in directory.iterdir()] == ["work-7-1"]
     measurement.gather()

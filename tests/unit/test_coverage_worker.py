@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from types import ModuleType
 import pytest
 from coverage import Coverage, CoverageData
 
-from pytest_parpool.coverage.worker import SAVE_SECONDS, SAVE_SHARE, WorkerMeasurement
+from pytest_parpool.coverage.internals import take_over_after_fork
+from pytest_parpool.coverage.worker import PART_BYTES, SAVE_SECONDS, SAVE_SHARE, WorkerMeasurement, begin_part
 from pytest_parpool.model.ids import WorkerId
 
 SOURCE = """
@@ -74,6 +76,20 @@ def measured(tmp_path: Path, cov: Coverage) -> ModuleType:
     return module
 
 
+def begin(
+    config: pytest.Config,
+    cov: Coverage,
+    directory: Path,
+    *,
+    part_bytes: int = PART_BYTES,
+    clock: Callable[[], float] = time.perf_counter,
+) -> WorkerMeasurement:
+    """Begin to measure as a worker of slot gw0 that was forked just now."""
+    part = begin_part(str(directory.parent / ".coverage"), directory)
+    take_over_after_fork(cov, part)
+    return WorkerMeasurement(config, cov, part, GW0, directory, part_bytes=part_bytes, clock=clock)
+
+
 def run_test(worker: WorkerMeasurement, test: Callable[[], object]) -> None:
     """Run a test, as pytest's hook does."""
     protocol = worker.pytest_runtest_protocol()
@@ -100,8 +116,7 @@ def test_saves_behind_a_test_when_the_last_time_is_long_ago(
 ) -> None:
     """Not behind each test; and what the controller measured is not in it."""
     clock = Clock()
-    worker = WorkerMeasurement(config, cov, directory, clock=clock)
-    worker.belong_to(GW0)
+    worker = begin(config, cov, directory, clock=clock)
     run_test(worker, measured.one)
     assert names_in(directory) == []
     clock.seconds += SAVE_SECONDS
@@ -118,8 +133,7 @@ def test_saving_takes_a_small_share_of_the_time(
 ) -> None:
     """After one that took long, the next is later than usual."""
     clock = Clock()
-    worker = WorkerMeasurement(config, cov, directory, clock=clock)
-    worker.belong_to(GW0)
+    worker = begin(config, cov, directory, clock=clock)
     clock.per_look = 2 * SAVE_SECONDS
     run_test(worker, measured.one)
     clock.per_look = 0.0
@@ -136,8 +150,7 @@ def test_a_large_part_is_followed_by_another(
 ) -> None:
     """So that a save never copies much; together they hold everything, under the same context."""
     clock = Clock()
-    worker = WorkerMeasurement(config, cov, directory, part_bytes=1, clock=clock)
-    worker.belong_to(GW0)
+    worker = begin(config, cov, directory, part_bytes=1, clock=clock)
     cov.switch_context("long")
     for function in (measured.one, measured.two):
         clock.seconds += SAVE_SECONDS
@@ -154,8 +167,7 @@ def test_a_slots_processes_share_a_part(
 ) -> None:
     """With one process per test there is still one part per slot."""
     for function in (measured.one, measured.two):
-        worker = WorkerMeasurement(config, cov, directory)
-        worker.belong_to(GW0)
+        worker = begin(config, cov, directory)
         run_test(worker, function)
         worker.finish()
         cov.start()
@@ -174,8 +186,7 @@ def test_what_cannot_be_saved_is_warned_of_once(
             seen.append(str(warning_message.message))
 
     clock = Clock()
-    worker = WorkerMeasurement(config, cov, directory, clock=clock)
-    worker.belong_to(GW0)
+    worker = begin(config, cov, directory, clock=clock)
     directory.rmdir()
     config.pluginmanager.register(Watcher())
     seen.clear()
