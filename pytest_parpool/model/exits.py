@@ -44,3 +44,4 @@ class Exit(Record):
 # Above the codes that programs use, below 128 + signal of shells.
 CHANNEL_LOST_CODE = 117
 CHANNEL_LOST_TEXT = f"exit code {CHANNEL_LOST_CODE}: the test closed or replaced the worker's file descriptors"
+CHANNEL_SPOILED_TEXT = "ended, because something in it wrote to file descriptors that are not its own"

@@ -15,7 +15,12 @@ FAIR_SHARE_BYTES = 1 << 22
 
 
 class Channel:
-    """Owns its end of the socket; ``close`` it."""
+    """Owns its end of the socket; ``close`` it.
+
+    Attributes:
+        is_ended: Whether nothing more will come.
+        is_spoiled: Whether something came that no worker of ours sends: a test has written to our descriptor.
+    """
 
     def __init__(self, sock: RawSocket) -> None:
         sock.setblocking(False)
@@ -23,6 +28,7 @@ class Channel:
         self._reader = FrameReader()
         self._unsent = bytearray()
         self.is_ended = False
+        self.is_spoiled = False
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector."""
@@ -59,11 +65,7 @@ class Channel:
             del self._unsent[:count]
 
     def receive(self, limit: int = FAIR_SHARE_BYTES) -> list[Event]:
-        """Return the events that have come. Sets ``is_ended`` at end-of-file.
-
-        Raises:
-            ValueError, EOFError, TypeError: If something came that no worker of ours sends.
-        """
+        """Return the events that have come. Sets ``is_ended`` at end-of-file, and with ``is_spoiled``."""
         taken = 0
         while taken < limit:
             try:
@@ -80,7 +82,14 @@ class Channel:
             self._reader.feed(data)
             if len(data) < _READ_BYTES:
                 break
-        return [event for payload in self._reader.frames() for event in decode_events(payload)]
+        events: list[Event] = []
+        try:
+            while payloads := self._reader.frames():
+                for payload in payloads:
+                    events += decode_events(payload)
+        except (ValueError, EOFError, TypeError, IndexError):
+            self.is_ended = self.is_spoiled = True
+        return events
 
     def receive_all(self) -> list[Event]:
         """Return everything that a dead worker had sent, to the last whole frame.

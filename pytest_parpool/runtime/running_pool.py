@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
-from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.exits import CHANNEL_SPOILED_TEXT, Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Command, Event, Ready, Recalled
 from pytest_parpool.model.notices import Gone, Heard, TemplateGone
@@ -189,6 +189,8 @@ class RunningPool:
                 assert worker is not None
                 source.send_pending()
                 notices += self._hear(worker, source.receive())
+                if source.is_spoiled:
+                    self.kill(worker)
                 self.queue.update(source, worker)
                 notices += self._end_of_orphan(worker)
         for source, worker in ready:
@@ -250,7 +252,10 @@ class RunningPool:
         """Read a dead worker's channel to its end, then tell of its end."""
         if worker not in self._processes:
             return []
-        notices = self._hear(worker, self._processes[worker].channel.receive_all())
+        channel = self._processes[worker].channel
+        notices = self._hear(worker, channel.receive_all())
+        if channel.is_spoiled:
+            exit_ = Exit(None, CHANNEL_SPOILED_TEXT)
         self._end(worker, exit_)
         notices += self._pending_gone
         self._pending_gone = []

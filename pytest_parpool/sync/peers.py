@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 from pytest_parpool.model.sync_moves import ConnectionId
-from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.framing import FrameReader, SpoiledStreamError, frame
 from pytest_parpool.runtime.sockets import RawSocket
 
 _READ_BYTES: Final = 65536
@@ -54,7 +54,7 @@ class Peer:
         """Return the frames that have come; none if there is nothing to read.
 
         Raises:
-            PeerGoneError: If nothing will come any more.
+            PeerGoneError: If nothing will come any more, or what has come makes no sense.
         """
         try:
             data = self._sock.recv(_READ_BYTES)
@@ -65,7 +65,10 @@ class Peer:
         if not data:
             raise PeerGoneError
         self._reader.feed(data)
-        return self._reader.frames()
+        try:
+            return self._reader.frames()
+        except SpoiledStreamError as error:
+            raise PeerGoneError from error
 
     @property
     def has_unsent(self) -> bool:

@@ -359,7 +359,7 @@ HABITS = {
 
 
 @pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS)
-def test_a_suite_with_strange_habits_works(pytester: pytest.Pytester, habit: str) -> None:
+def test_a_suite_with_strange_habits_works(pytester: pytest.Pytester, habit: str, start_method: str) -> None:
     """What a test leaves changed in its process, for good, is no concern of ours: nothing is lost, nothing hangs."""
     pytester.makepyfile(habit=habit)
     pytester.makepyfile(
@@ -378,6 +378,10 @@ def test_a_suite_with_strange_habits_works(pytester: pytest.Pytester, habit: str
     )
     result = runs.run(pytester, "-n", "1")
     result.assert_outcomes(passed=8)
+    if start_method == "spawn" and habit is HABITS["no system calls"]:
+        # A spawned worker puts pytest itself away, and that fails then, as in a plain run.
+        assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+        return
     assert result.ret == pytest.ExitCode.OK
 
 
@@ -602,3 +606,48 @@ def test_alarms_without_end_lose_nothing(pytester: pytest.Pytester) -> None:
     )
     result = runs.run(pytester, "-n", "1")
     result.assert_outcomes(passed=201)
+
+
+# --- Descriptors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["itself", "a child"])
+@pytest.mark.parametrize("stray", [r"b'\0' * 40", "b'x' * 4000", "b'?'"], ids=["zeros", "text", "one byte"])
+def test_writing_to_every_descriptor(pytester: pytest.Pytester, stray: str, where: str) -> None:
+    """It costs the test that does it, by name and with the reason; nobody waits for the rest of a message."""
+    pytester.makepyfile(
+        f"""
+        import os
+
+        import pytest
+
+        def write():
+            for fd in range(3, 100):
+                try:
+                    os.set_blocking(fd, False)
+                    os.write(fd, {stray})
+                except OSError:
+                    pass
+
+        def test_writing():
+            if {where == "itself"}:
+                write()
+            else:
+                pid = os.fork()
+                if not pid:
+                    write()
+                    os._exit(0)
+                os.waitpid(pid, 0)
+
+        @pytest.mark.parametrize("number", range(10))
+        def test_other(number):
+            pass
+        """
+    )
+    result = runs.run(pytester, "-n", "2", "-v")
+    found = runs.outcomes(result)
+    assert [found[f"test_other[{number}]"] for number in range(10)] == [["PASSED"]] * 10
+    assert found["test_writing"] == ["FAILED"]
+    result.stdout.fnmatch_lines(
+        ["worker 'gw?' crashed while running '*::test_writing' (*wrote to file descriptors that are not its own*)"]
+    )

@@ -160,9 +160,18 @@ def test_sending_to_a_worker_that_is_gone_is_no_error(ends: tuple[Channel, socke
         pytest.param(b"[\x01\x00\x00\x00(\x01\x00\x00\x00i\x00\x00\x00\x00", id="too few fields"),
     ],
 )
-def test_what_no_worker_sends_is_an_error(ends: tuple[Channel, socket.socket], payload: bytes) -> None:
-    """A whole frame that cannot be understood is reported at once."""
+def test_what_no_worker_sends_ends_the_channel(ends: tuple[Channel, socket.socket], payload: bytes) -> None:
+    """What came before it is heard, and nothing more."""
     channel, worker = ends
-    worker.sendall(frame(payload))
-    with pytest.raises((ValueError, EOFError, TypeError)):
-        channel.receive()
+    worker.sendall(frame(encode([Asked()])) + frame(payload) + frame(encode([Asked()])))
+    assert channel.receive() == [Asked()]
+    assert channel.is_spoiled
+    assert channel.is_ended
+
+
+def test_what_is_no_frame_ends_the_channel(ends: tuple[Channel, socket.socket]) -> None:
+    """It is not taken for a length; nobody waits for so many bytes."""
+    channel, worker = ends
+    worker.sendall(frame(encode([Asked()])) + b"x" * 40)
+    assert channel.receive() == [Asked()]
+    assert channel.is_spoiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_parpool.runtime import framing
-from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.framing import FrameReader, SpoiledStreamError, frame
 
 PAYLOADS = [b"", b"a", b"\x00\x00\x00\x01", b"x" * 300]
 STREAM = b"".join(map(frame, PAYLOADS))
@@ -50,4 +50,13 @@ def test_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_limit_is_that_of_the_header() -> None:
     """The longest frame that is allowed is the longest that four bytes can announce."""
     assert int.from_bytes(b"\xff" * 4, "big") == framing.MAX_FRAME_BYTES
-    assert framing._HEADER.size == 4
+    assert framing._HEADER.size == 2 * 4  # It is there twice.
+
+
+@pytest.mark.parametrize("stray", [b"\x00" * 8, b"x" * 40, frame(b"abc")[1:] + b"\x00"])
+def test_something_else_in_the_stream(stray: bytes) -> None:
+    """Frames before it come out; it is taken for no length, and waited for by nobody."""
+    reader = FrameReader(frame(b"before") + stray + frame(b"behind"))
+    assert reader.frames() == [b"before"]
+    with pytest.raises(SpoiledStreamError):
+        reader.frames()
