@@ -1,11 +1,11 @@
-"""The fixtures: where a test runs, under the names that pytest-xdist gave them, and the objects that all tests share.
+"""The fixtures: where a test runs, under the names that pytest-xdist gave them, what all tests share, and pools.
 
-Nothing of ``sync`` is imported before a test asks for it.
+Nothing of ``sync`` and ``workload`` is imported before a test asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +14,34 @@ from pytest_parpool import sharing
 from pytest_parpool.stash import SETTINGS, TESTRUNUID
 
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from pytest_parpool.sync.event import Event
     from pytest_parpool.sync.lock import Lock
     from pytest_parpool.sync.objects import SharedObjects
     from pytest_parpool.sync.value import Value
+    from pytest_parpool.workload.arguments import Kind
+    from pytest_parpool.workload.pool import Pool
+
+    class PoolFactory(Protocol):
+        """What ``parpool_pool_factory`` is."""
+
+        def __call__(
+            self,
+            processes: int | None = None,
+            kind: Kind = "process",
+            initializer: Callable[..., object] | None = None,
+            initargs: Iterable[Any] = (),
+        ) -> Pool:
+            """Return a new pool, which uses slots of the run that are free, and lives until the session ends.
+
+            Args:
+                processes: How many workers it may have; None for as many as the run has CPU slots.
+                kind: As in ``Pool``.
+                initializer: As in ``Pool``.
+                initargs: As in ``Pool``.
+            """
+            ...
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +90,40 @@ def parpool_event(parpool: SharedObjects) -> Event:
 def parpool_value(parpool: SharedObjects) -> Value:
     """A value that is the same in all tests of a run; 0 at first."""
     return parpool.value("parpool_value", 0)
+
+
+@pytest.fixture(scope="session")
+def parpool_pool_factory() -> Iterator[PoolFactory]:
+    """Makes pools for fixtures that many tests use, on CPU slots that tests leave free; ended with the session."""
+    from pytest_parpool.workload.pool import BudgetedPool
+
+    pools: list[Pool] = []
+
+    def make_pool(
+        processes: int | None = None,
+        kind: Kind = "process",
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+    ) -> Pool:
+        pool = BudgetedPool(processes, initializer, initargs, kind=kind)
+        pools.append(pool)
+        return pool
+
+    yield make_pool
+    for pool in reversed(pools):
+        _end_pool(pool)
+
+
+@pytest.fixture
+def parpool_pool() -> Iterator[Pool]:
+    """A pool for this test, on CPU slots that tests leave free; what it has not done when the test ends, is ended."""
+    from pytest_parpool.workload.pool import BudgetedPool
+
+    pool = BudgetedPool()
+    yield pool
+    _end_pool(pool)
+
+
+def _end_pool(pool: Pool) -> None:
+    pool.terminate()
+    pool.join()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pytest_parpool.errors import BadSettingError
 
-# In the controller, for each worker: its channel, its pidfd, and its capture files for stdout, stderr and faulthandler.
-FILES_PER_WORKER = 5
+# In the controller, for each worker: its channel, its pidfd, a second one if it is spawned and not forked, and its
+# capture files for stdout, stderr and faulthandler.
+FILES_PER_WORKER = 6
 
 # The template's channel and pidfd, the selector, the wake-up and lifeline pipes (about 10); the rest is room for what
 # reporters, conftests and the import system open for a moment.

@@ -12,7 +12,7 @@ import pytest
 from pytest_parpool.compat import own_imports  # noqa: F401  -- the first of ours, see there
 
 # isort: split
-from pytest_parpool import hookspecs, sharing
+from pytest_parpool import hookspecs, runs, sharing
 from pytest_parpool.compat import (
     log_lines,
     pytest_internals,
@@ -23,12 +23,30 @@ from pytest_parpool.compat import (
 )
 from pytest_parpool.compat.spawned_worker import spawned_worker
 from pytest_parpool.errors import BadSettingError
-from pytest_parpool.fixtures import parpool, parpool_event, parpool_lock, parpool_value, testrun_uid, worker_id
+from pytest_parpool.fixtures import (
+    parpool,
+    parpool_event,
+    parpool_lock,
+    parpool_pool,
+    parpool_pool_factory,
+    parpool_value,
+    testrun_uid,
+    worker_id,
+)
 from pytest_parpool.options import add_options
 from pytest_parpool.settings import Settings, publish, read_settings
 from pytest_parpool.stash import SETTINGS, TESTRUNUID
 
-__all__ = ["parpool", "parpool_event", "parpool_lock", "parpool_value", "testrun_uid", "worker_id"]
+__all__ = [
+    "parpool",
+    "parpool_event",
+    "parpool_lock",
+    "parpool_pool",
+    "parpool_pool_factory",
+    "parpool_value",
+    "testrun_uid",
+    "worker_id",
+]
 
 _RANDOM_AT_LOAD = random_state.remember()
 
@@ -90,6 +108,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     config.stash[TESTRUNUID] = settings.testrunuid
     if worker is None:
         sharing.prepare(config, has_workers=bool(settings.processes))
+    find_budget = functools.partial(_find_budget, config)
+    runs.enter_budget(find_budget)
+    config.add_cleanup(functools.partial(runs.leave_budget, find_budget))
     if settings.processes and not config.option.collectonly:
         # Here, before other plugins are configured: see there.
         from pytest_parpool.compat.rerun_plan import REGISTRATIONS, Registrations
@@ -110,10 +131,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings is None or not settings.processes or config.option.collectonly:
         return
     # Only now: who runs without workers does not pay for loading all that.
+    from pytest_parpool.budget import membership
     from pytest_parpool.controller.plugin import ControllerPlugin
     from pytest_parpool.worker.main import WorkerMain
 
     notes = (*_notes(config), *_budget_notes(config, settings))
+    membership.prepare(config, settings)
     plugin = ControllerPlugin(config, settings, _RANDOM_AT_LOAD, notes, WorkerMain)
     config.pluginmanager.register(plugin, "dsession")
     reporter = config.pluginmanager.getplugin("terminalreporter")
@@ -121,10 +144,17 @@ def pytest_configure(config: pytest.Config) -> None:
         reporter.showfspath = False  # Results of several files come mixed.
 
 
+def _find_budget(config: pytest.Config) -> object:
+    """Return the CPU budget as this process sees it, for the pools that are made here; see ``runs``."""
+    from pytest_parpool.budget import membership
+
+    return membership.find_account(config, config.stash[SETTINGS])
+
+
 def _budget_notes(config: pytest.Config, settings: Settings) -> list[str]:
     """Start the jobserver if there is to be one; return what the header has to say about the CPU budget."""
     notes: list[str] = []
-    is_verbose = config.option.verbose > 0
+    is_verbose = config.getoption("verbose", 0) > 0  # Without a terminal there is no such option.
     if is_verbose and settings.limit_native_threads:
         from pytest_parpool.budget.limiting import header_lines
 

@@ -62,13 +62,11 @@ def lend(config: pytest.Config) -> str:
     if sys.platform != "linux":
         config.stash[SHARING].used[0] = 1
         return ""
-    import mmap
-
-    from pytest_parpool.runtime.slots import make_memory
+    from pytest_parpool.runtime.slots import make_memory, map_memory
 
     fd = make_memory("parpool-used", 1)
     config.add_cleanup(lambda: os.close(fd))
-    config.stash[SHARING] = config.stash[SHARING].replace(used=mmap.mmap(fd, 1))
+    config.stash[SHARING] = config.stash[SHARING].replace(used=map_memory(fd))
     return f"/proc/{os.getpid()}/fd/{fd}"
 
 
@@ -83,10 +81,10 @@ def inherit(config: pytest.Config, token: str, owner_pid: int, lent: str) -> Non
     """
     used: bytearray | mmap.mmap = bytearray(1)
     if lent:
-        import mmap
+        from pytest_parpool.runtime.slots import map_memory
 
         fd = os.open(lent, os.O_RDWR | os.O_CLOEXEC)
-        used = mmap.mmap(fd, 1)
+        used = map_memory(fd)
         os.close(fd)
     config.stash[SHARING] = Sharing(token, owner_pid, used)
     _enter(config)

@@ -105,6 +105,11 @@ def crash_once(path: str) -> str:
     return "survived"
 
 
+def say(text: str) -> None:
+    """Print a text."""
+    print(text, flush=True)  # noqa: T201
+
+
 def write_and_die(text: str) -> NoReturn:
     """Write to the standard error, and die."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201

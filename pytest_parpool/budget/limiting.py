@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from pytest_parpool.budget.native_limits import header_line, threads_each, variables_to_set
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.model.records import Record, record
-from pytest_parpool.settings import read_settings
+from pytest_parpool.settings import Settings, read_settings
 
 # Whoever loads a BLAS or OpenMP in a Python process comes through one of these, with hardly an exception. Looking for
 # the libraries themselves would mean reading /proc/self/maps in every run.
@@ -72,6 +72,18 @@ def limit_native_threads(config: pytest.Config) -> None:
         unlimited, restore = loaded_libraries.limit(threads, values, late)
         config.add_cleanup(restore)
     config.stash[LIMITS] = NativeLimits(threads, tuple(values), late, unlimited)
+
+
+def task_environment(config: pytest.Config, settings: Settings) -> dict[str, str]:
+    """Return the variables of a process that runs a task of a pool, in one slot: also what it starts has one CPU.
+
+    Of those of native libraries, the ones that the user has left to us.
+    """
+    limits = config.stash.get(LIMITS, None)
+    names: Iterable[str] = limits.names if limits is not None else ()
+    if settings.limit_native_threads and not settings.processes:
+        names = variables_to_set(os.environ, 1)
+    return {"PYTHON_CPU_COUNT": "1", **dict.fromkeys(names, "1")}
 
 
 def header_lines(config: pytest.Config) -> list[str]:

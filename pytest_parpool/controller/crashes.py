@@ -76,9 +76,10 @@ def loss_text(action: ReportLoss, last_nodeid: str | None) -> str:
     after = f" after {last_nodeid!r}" if last_nodeid is not None else ""
     if action.is_overdue:
         return f"worker {str(action.worker)!r} was killed: it did not leave within the shutdown timeout{after}"
-    if action.is_failure:
+    if action.is_failure and last_nodeid is not None:
         return f"worker {str(action.worker)!r} died while tearing down{after} ({reason})"
-    return f"worker {str(action.worker)!r} died while it ran no test{after} ({reason}); it is replaced if work is left"
+    end = "" if action.is_failure else "; it is replaced if work is left"
+    return f"worker {str(action.worker)!r} died while it ran no test{after} ({reason}){end}"
 
 
 def loss_report(item: pytest.Item, text: str, output: LastOutput) -> pytest.TestReport:

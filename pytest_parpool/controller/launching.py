@@ -32,8 +32,11 @@ def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str
     lent = lend(config)
     sharing = config.stash[SHARING]
     measurement = config.stash[MEASUREMENT].order_for_spawned() if MEASUREMENT in config.stash else None
+    invocation = config.invocation_params
+    # Of those that a program gave to ``pytest.main``, only those that have a name can be had in another process.
+    named = [word for plugin in invocation.plugins or () if isinstance(plugin, str) for word in ("-p", plugin)]
     order = LaunchOrder(
-        arguments=tuple(os.fspath(argument) for argument in config.invocation_params.args),
+        arguments=(*named, *map(os.fspath, invocation.args)),
         digest=digest(nodeids),
         nodeids=marshal.dumps(tuple(nodeids)),
         is_stop_watched=is_stop_watched,

@@ -83,6 +83,13 @@ def record(cls: type[_T] | None = None, *, kw_only: bool = False) -> type[_T] | 
     return _with_slots(cls, is_by_name_only=kw_only)
 
 
+def prepare(*classes: type[Record]) -> None:
+    """Write now what would be written with the first instance: before a fork, once, and not in each child."""
+    for cls in classes:
+        if "__init__" not in vars(cls):
+            _write_init(cls)
+
+
 def _with_slots(cls: type[_T], *, is_by_name_only: bool) -> type[_T]:
     # Slots can only be given to a class when it is made.
     namespace = dict(cls.__dict__)

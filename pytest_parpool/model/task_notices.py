@@ -70,6 +70,13 @@ class TimeUp(Record):
 
 
 @record
+class Allowed(Record):
+    """From now on no more workers than so many may be busy; what they do is not interrupted. At least 1."""
+
+    workers: int
+
+
+@record
 class CloseRequested(Record):
     """No task will come any more; what is there is done to its end."""
 
@@ -88,6 +95,7 @@ TaskNotice: TypeAlias = (
     | TakenBack
     | Overdue
     | TemplateGone
+    | Allowed
     | CloseRequested
     | TerminateRequested
 )

@@ -6,5 +6,6 @@
 * ``limits``: the rules of a run; ``estimates``: how long an item will take.
 * ``schedulers``: which item comes next, one module for each ``--dist``.
 * ``tasks``: the same for a pool that does calls: who is given which tasks, and what becomes of them.
+* ``budget``: how many tasks pools inside of tests may run beside the tests.
 * ``broker``: the shared objects: who gets what, and who waits for what.
 """

@@ -39,6 +39,7 @@ class Matching:
         self._are_first_answered = False
         self._waiting: list[WorkerId] = []
         self._lacking: dict[ItemIndex, list[WorkerId]] = {}
+        self._with_errors: set[WorkerId] = set()
 
     def asked_for(self, worker: WorkerId) -> None:
         """Take note that a worker is to be born."""
@@ -49,6 +50,8 @@ class Matching:
         """Take note of what a worker has found; return the answers that can be given now."""
         for item in collected.missing:
             self._lacking.setdefault(item, []).append(worker)
+        if collected.errors:
+            self._with_errors.add(worker)
         self._awaited.discard(worker)
         self._waiting.append(worker)
         return self._answers()
@@ -70,7 +73,8 @@ class Matching:
             parts.append(f"{len(missing)} missing, the first {self._nodeids[missing[0]]!r}")
         if surplus:
             parts.append(f"{surplus} of its own, the first {first_surplus!r}")
-        return f"{worker} collected other tests than the controller: {'; '.join(parts)} ({USUAL_CAUSES})"
+        causes = "there were errors" if collected.errors else USUAL_CAUSES
+        return f"{worker} collected other tests than the controller: {'; '.join(parts)} ({causes})"
 
     def _answers(self) -> list[tuple[WorkerId, Matched]]:
         if self._awaited:
@@ -82,10 +86,12 @@ class Matching:
         return answers
 
     def _refusal(self, item: ItemIndex) -> str:
-        workers = ", ".join(dict.fromkeys(self._lacking[item]))
+        workers = dict.fromkeys(self._lacking[item])
+        with_errors = [worker for worker in workers if worker in self._with_errors]
+        causes = f"there were errors in the collection of {', '.join(with_errors)}" if with_errors else USUAL_CAUSES
         return (
-            f"{self._nodeids[item]} was collected by the controller, but not by {workers}, "
-            f"so it is not run\n({USUAL_CAUSES})"
+            f"{self._nodeids[item]} was collected by the controller, but not by {', '.join(workers)}, "
+            f"so it is not run\n({causes})"
         )
 
 

@@ -39,6 +39,7 @@ def live(launch: dict[str, Any], arguments: Sequence[str]) -> None:
     page = Page.mapped(ledger_fd, place)
     os.close(ledger_fd)
     link = WorkerLink(channel_fd, page)
+    link.keep_from_children()
     if not launch["defers_interrupts"]:
         allow_interrupts()
     module, _, function = launch["entry"].partition(":")

@@ -208,4 +208,10 @@ def _with(environ: Mapping[str, str], differences: Mapping[str, str | None]) -> 
 
 def _interpreter_options() -> list[str]:
     """Return the options that this interpreter was started with (``-W``, ``-X``, ``-O`` ...), as for its own kind."""
-    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]  # noqa: SLF001  -- multiprocessing asks it, too
+    options = list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]  # noqa: SLF001  -- multiprocessing asks it, too
+    # It knows the names that mean something to the interpreter; others may mean something to the suite.
+    for name, value in sys._xoptions.items():  # noqa: SLF001  -- this is its name
+        option = name if value is True else f"{name}={value}"
+        if option not in options:
+            options += ["-X", option]
+    return options

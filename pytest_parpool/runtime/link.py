@@ -11,8 +11,9 @@ Theory of operation. Tests do to a process whatever they like, so this end trust
   in one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
 * What a handler raises may be an ``OSError`` (``TimeoutError`` is one) and must not be taken for the end of the
   connection. A failed system call has no Python frame of its own in the traceback, a handler has.
-* A child that a test forks shares the connection; whoever sends asks ``is_own_process`` first. One that nobody asked
-  finds the connection lost here: two that talk over one stream would spoil it.
+* A child that a test forks would share the connection, and two that talk over one stream would spoil it; so it is
+  closed there (``keep_from_children``). Whoever sends asks ``is_own_process`` first; one that nobody asked finds the
+  connection lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import select
 
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Matched, Proceed, Recalled, Run, Wait
-from pytest_parpool.model.records import Record, record
+from pytest_parpool.model.records import Record, prepare, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.ledger import Page
@@ -33,6 +34,7 @@ class _System:
 
     read = staticmethod(os.read)
     write = staticmethod(os.write)
+    close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
     getpid = staticmethod(os.getpid)
 
@@ -81,6 +83,11 @@ class _Outgoing(Record):
     posted: list[Event]
     data: bytes
     written: list[int]
+
+
+def prepare_links() -> None:
+    """Make ready what every link is made of, where workers will be forked from."""
+    prepare(Inbox, _Incoming, _Outgoing)
 
 
 class WorkerLink:
@@ -135,6 +142,18 @@ class WorkerLink:
                 raise
             return False
         return (status.st_dev, status.st_ino) == self._identity
+
+    def keep_from_children(self) -> None:
+        """Have the descriptor closed in every process that is forked from this one."""
+        os.register_at_fork(after_in_child=self._close_in_child)
+
+    def _close_in_child(self) -> None:
+        try:
+            status = _System.fstat(self._fd)
+        except OSError:  # A test has closed it before.
+            return
+        if (status.st_dev, status.st_ino) == self._identity:
+            _System.close(self._fd)
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 

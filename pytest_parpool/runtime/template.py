@@ -31,7 +31,7 @@ from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.forking import Child, fork
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
-from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.link import WorkerLink, prepare_links
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
 from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn, Word, WorkerMain
 
@@ -61,6 +61,7 @@ class Template(Spawner):
     """
 
     def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline, ledger: Ledger) -> None:
+        prepare_links()
         ours, theirs = packet_pair()
         self._socket = ours
         serve = functools.partial(_serve, theirs, ours, context, main, lifeline, ledger)
@@ -262,6 +263,7 @@ def _become_worker(
     for fd in siblings:  # What the template has open for them.
         os.close(fd)
     link = WorkerLink(channel_fd, page)
+    link.keep_from_children()
     leave = os._exit
     try:
         main(link, worker)

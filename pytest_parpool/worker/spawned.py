@@ -119,6 +119,7 @@ class SpawnedWorker:
         option.cacheclear = False
         option.basetemp = option.pastebin = None
         option.log_file_mode = "a"
+        option.clean_alluredir = False  # Of allure-pytest; else a replacement would lose what its predecessor found.
         order = self._order
         sharing.inherit(config, order.sharing_token, order.sharing_owner, order.sharing_lent)
         membership.inherit(config, order.budget)
@@ -144,10 +145,12 @@ class SpawnedWorker:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
         """Once everything is collected, get ready for the run loop, which is ours."""
+        option = session.config.option
+        # Errors of the collection are the controller's to report, and end nothing here, also with ``-x``.
+        maxfail, option.maxfail = option.maxfail, 0
         result = yield
-        # Errors of the collection are the controller's to report.
+        option.maxfail = maxfail
         session.testsfailed = 0
-        session.shouldfail = session.shouldstop = False
         link, is_stop_watched = self._link, self._order.is_stop_watched
         reporter = WorkerReporter(session.config, link, is_stop_watched=is_stop_watched)
         executor = Executor(session, link, reporter)

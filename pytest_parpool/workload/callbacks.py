@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pytest_parpool.workload.errors import PoolUsageError
+from pytest_parpool.workload.shares import Share, lending
 
 
 def call_back(function: Callable[..., object], *args: Any) -> None:
@@ -21,16 +23,25 @@ def call_back(function: Callable[..., object], *args: Any) -> None:
 
 
 class ServiceThread:
-    """Knows in which thread a pool's callbacks run, and that nobody may wait there for the pool."""
+    """Knows in which thread a pool's callbacks run, that nobody may wait there for the pool, and what waiting means.
 
-    __slots__ = ("_ident",)
+    Args:
+        share: The pool's part in a CPU budget, or None.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_ident", "_share")
+
+    def __init__(self, share: Share | None = None) -> None:
         self._ident: int | None = None
+        self._share = share
 
     def note_current(self) -> None:
         """Remember that this is the thread. There is one, until all tasks are done."""
         self._ident = threading.get_ident()
+
+    def awaited(self) -> AbstractContextManager[None]:
+        """Lend the slot of the test meanwhile, if it is the test that waits."""
+        return lending(self._share)
 
     def forbid_wait(self) -> None:
         """Refuse to wait for ever.

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.records import Record, record
+from pytest_parpool.workload.shares import Share
 
 
 @record
@@ -52,8 +53,7 @@ class Crashed(Record):
     Attributes:
         exit: How.
         call: Which call of the task it was in, from 0; None if nobody knows.
-        output: What the process has left for this: its Python stacks, if a signal of its own has ended it. What it wrote
-            to its standard output and error went there.
+        output: The end of what the task had printed, also where it was shown already, and the process's Python stacks.
     """
 
     exit: Exit
@@ -129,6 +129,8 @@ class Engine(Protocol):
 
     processes: int
     """How many tasks run side by side at most."""
+    share: Share | None
+    """The pool's part in a CPU budget, or None."""
 
     def pack(self, job: Job) -> Any:
         """Return what ``Task`` wants, in the caller's thread; nothing the caller changes later matters.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pytest_parpool.cpus import usable_cpus
 from pytest_parpool.workload.arguments import (
     Kind,
     check_callable,
@@ -15,6 +14,7 @@ from pytest_parpool.workload.arguments import (
     start_method_of,
 )
 from pytest_parpool.workload.engine import Engine
+from pytest_parpool.workload.shares import default_processes, open_share
 
 
 def make_engine(
@@ -26,24 +26,27 @@ def make_engine(
     context: Any,
     *,
     count_name: str = "processes",
+    is_budgeted: bool | None = None,
 ) -> Engine:
     """Return a running engine.
 
     Args:
         kind: What its workers are.
-        processes: How many, or None for one per CPU that this process may use.
+        processes: How many, or None for as many as ``default_processes`` says.
         initializer: Called once in each worker before its first task, or None.
         initargs: For it.
         maxtasksperchild: After how many tasks a worker is replaced, or None.
         context: The start method, its multiprocessing context, or None.
         count_name: What the user calls ``processes``.
+        is_budgeted: Whether processes have a part in the CPU budget, if there is one; None if the user has not said how
+            many there are to be.
 
     Raises:
         TypeError: If an argument is not of the right type.
         ValueError: If an argument cannot be used.
     """
     check_kind(kind)
-    count = usable_cpus() if processes is None else check_whole_number(count_name, processes, least=1)
+    count = default_processes() if processes is None else check_whole_number(count_name, processes, least=1)
     check_callable("initializer", initializer)
     tasks_per_child = check_tasks_per_child(maxtasksperchild)
     start_method = start_method_of(context)
@@ -55,4 +58,10 @@ def make_engine(
         return ThreadEngine(count, initializer, tuple(initargs), tasks_per_child)
     from pytest_parpool.workload.process_engine import ProcessEngine
 
-    return ProcessEngine(count, initializer, tuple(initargs), tasks_per_child, start_method)
+    share = open_share() if is_budgeted or (is_budgeted is None and processes is None) else None
+    try:
+        return ProcessEngine(count, initializer, tuple(initargs), tasks_per_child, start_method, share)
+    except BaseException:  # handed on
+        if share is not None:
+            share.close()
+        raise

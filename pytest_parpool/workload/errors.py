@@ -21,7 +21,7 @@ class WorkerCrashed(WorkerError, RuntimeError):  # noqa: N818  -- a name that sa
         exitcode: As ``multiprocessing.Process.exitcode``: minus the signal's number, or the exit code; None if nobody
             knows.
         call: Which call of its chunk it was in, from 0; None if nobody knows.
-        output: What the process has left, such as its Python stacks after a fault; may be empty.
+        output: The end of what the task had printed, and the Python stacks after a fault; may be empty.
     """
 
     def __init__(self, task: str, exit: Exit, call: int | None, output: str) -> None:  # noqa: A002  -- a noun here

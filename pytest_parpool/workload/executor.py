@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from pytest_parpool.workload.arguments import Kind, check_function, check_seconds, check_whole_number
 from pytest_parpool.workload.calls import StarredCalls
@@ -21,6 +21,7 @@ from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Task
 from pytest_parpool.workload.engines import make_engine
 from pytest_parpool.workload.errors import PoolUsageError
 from pytest_parpool.workload.outcomes import pack_or_fail, value_or_error
+from pytest_parpool.workload.shares import lending
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +42,16 @@ class PoolFuture(Future[R], Generic[R]):
         if task is not None and self._engine.cancel(task):
             self._become_cancelled()
         return self.cancelled()
+
+    def result(self, timeout: float | None = None) -> R:
+        """Return the result, or raise the error, as a ``concurrent.futures.Future`` does."""
+        with lending(None if self.done() else self._engine.share):
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the error or None, as a ``concurrent.futures.Future`` does."""
+        with lending(None if self.done() else self._engine.share):
+            return super().exception(timeout)
 
     def running(self) -> bool:
         """Return whether the task has begun and is not done, as far as is known."""
@@ -74,7 +85,7 @@ class PoolExecutor(Executor):
     standard library's executors, the interpreter does not exit before all that was submitted is done.
 
     Args:
-        max_workers: How many workers; None for as many as there are CPUs that this process may use.
+        max_workers: How many workers; None as in ``Pool``.
         mp_context: As ``context`` of ``Pool``.
         initializer: As in ``Pool``.
         initargs: As in ``Pool``.
@@ -87,6 +98,8 @@ class PoolExecutor(Executor):
         TypeError: If an argument has the wrong type.
         ValueError: If an argument cannot be used.
     """
+
+    _is_budgeted: ClassVar[bool | None] = None  # as in ``Pool``
 
     def __init__(
         self,
@@ -105,7 +118,14 @@ class PoolExecutor(Executor):
         if timeout is not None and kind == "thread":
             raise ValueError("timeout: a thread cannot be killed; use kind='process', or wait with result(timeout)")
         self._engine = make_engine(
-            kind, max_workers, initializer, initargs, max_tasks_per_child, mp_context, count_name="max_workers"
+            kind,
+            max_workers,
+            initializer,
+            initargs,
+            max_tasks_per_child,
+            mp_context,
+            count_name="max_workers",
+            is_budgeted=self._is_budgeted,
         )
         self._pid = os.getpid()
         self._is_shut_down = False
@@ -175,7 +195,8 @@ class PoolExecutor(Executor):
                 future.cancel()
         self._engine.close()
         if wait:
-            self._engine.join()
+            with lending(self._engine.share):
+                self._engine.join()
 
     def terminate_workers(self) -> None:
         """Stop at once: kill the workers, and cancel all futures that are not done."""
@@ -223,6 +244,12 @@ class PoolExecutor(Executor):
         self._check_owner()
         if self._is_shut_down:
             raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+class BudgetedExecutor(PoolExecutor):
+    """As ``BudgetedPool``."""
+
+    _is_budgeted = True
 
 
 def _tell(pending: set[PoolFuture[Any]], future: PoolFuture[Any], job: Job, outcome: Outcome) -> None:

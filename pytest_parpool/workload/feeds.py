@@ -258,8 +258,9 @@ class Feed:
                     return None
                 if deadline is None:
                     self._service.forbid_wait()
-                    self._arrived.wait()
-                elif not self._arrived.wait(max(deadline - time.monotonic(), 0)) and time.monotonic() >= deadline:
+                with self._service.awaited():
+                    is_told = self._arrived.wait(None if deadline is None else max(deadline - time.monotonic(), 0))
+                if not is_told and deadline is not None and time.monotonic() >= deadline:
                     raise self._timeout_error(timeout)
 
     def _next_index(self) -> int | None:

@@ -13,8 +13,8 @@ from joblib._parallel_backends import (  # type: ignore[import-untyped]
     SequentialBackend,
 )
 
-from pytest_parpool.cpus import usable_cpus
-from pytest_parpool.workload.executor import PoolExecutor
+from pytest_parpool.workload.executor import BudgetedExecutor, PoolExecutor
+from pytest_parpool.workload.shares import default_processes
 
 
 class ParpoolBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # joblib has no types.
@@ -28,6 +28,8 @@ class ParpoolBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many batches run side by side; joblib counts -1 as all CPUs, -2 as all but one.
 
+        In a test "all" are the CPU slots of the run, of which those are used that are free.
+
         Raises:
             ValueError: If it is 0.
         """
@@ -35,7 +37,7 @@ class ParpoolBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
             return 1
-        return n_jobs if n_jobs > 0 else max(usable_cpus() + 1 + n_jobs, 1)
+        return n_jobs if n_jobs > 0 else max(default_processes() + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
         """Make the executor; joblib's settings for memory mapping have no meaning here."""
@@ -43,7 +45,8 @@ class ParpoolBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         if count == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
-        self._executor = PoolExecutor(count, **self.backend_kwargs)
+        executor = BudgetedExecutor if n_jobs < 0 else PoolExecutor
+        self._executor = executor(count, **self.backend_kwargs)
         return count
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future[Any]], object] | None = None) -> Future[Any]:

@@ -14,16 +14,24 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
+from pytest_parpool.workload.calls import OneArgumentCalls, StarredCalls
 from pytest_parpool.workload.descriptions import shorten, show
 from pytest_parpool.workload.engine import Job, Raised, Returned
 from pytest_parpool.workload.errors import UnpicklableTaskError
+from pytest_parpool.workload.pickle_memory import PROTOCOL, PickleMemory
 
 Part: TypeAlias = bytes | bytearray | memoryview
 
 # Smaller ones are copied faster than they are sent on their own.
 _OUT_OF_BAND_BYTES: Final = 128 * 1024
-_PROTOCOL: Final = 5
 _OWN_PACKAGE: Final = "pytest_parpool.workload"
+
+# Sent as the place in here, and the items: an object of one of these takes as long to pickle as all the rest of a task.
+_CALLS_OF_ITEMS: Final = (OneArgumentCalls, StarredCalls)
+
+# Any thread may submit, and what it submits is kept until it is done; a worker sends an outcome before the next one.
+_job_memory = PickleMemory(is_kept=False)
+_outcome_memory = PickleMemory(is_kept=True)
 
 
 def dump_job(job: Job) -> list[Part]:
@@ -33,8 +41,12 @@ def dump_job(job: Job) -> list[Part]:
         UnpicklableTaskError: If something cannot be pickled; it says which value, and where.
     """
     try:
+        calls, kind = job.calls, None
+        if type(calls) in _CALLS_OF_ITEMS:
+            assert isinstance(calls, OneArgumentCalls)
+            calls, kind = calls.items, _CALLS_OF_ITEMS.index(type(calls))
         # The function first: if it is a lambda, that is found before all its arguments are looked at.
-        return _dump((job.function, job.calls, job.is_chunk), copies=True)
+        return _dump((job.function, calls, kind, job.is_chunk), _job_memory, copies=True)
     except Exception as error:
         from pytest_parpool.workload.unpicklable import explain_job
 
@@ -48,7 +60,8 @@ def load_job(parts: Sequence[Part]) -> Job:
         UnpicklableTaskError: If it cannot be rebuilt here.
     """
     try:
-        return Job(*pickle.loads(parts[0], buffers=parts[1:]))
+        function, calls, kind, is_chunk = pickle.loads(parts[0], buffers=parts[1:])
+        return Job(function, calls if kind is None else _CALLS_OF_ITEMS[kind](calls), is_chunk)
     except Exception as error:
         hint = ""
         if isinstance(error, AttributeError | ImportError):
@@ -63,14 +76,14 @@ def dump_outcome(outcome: Returned | Raised) -> list[Part]:
     Large buffers of a result are not copied: they have to be sent before anybody changes them.
     """
     if isinstance(outcome, Raised):
-        return [pickle.dumps((False, *_dump_error(outcome.error)), _PROTOCOL)]
+        return [pickle.dumps((False, *_dump_error(outcome.error)), PROTOCOL)]
     try:
-        return _dump((True, outcome.value), copies=False)
+        return _dump((True, outcome.value), _outcome_memory, copies=False)
     except Exception as error:  # noqa: BLE001  -- handed over: pickling runs the user's code, which may raise anything
         from pytest_parpool.workload.unpicklable import explain_result
 
         failure = ("unpicklable", explain_result(outcome.value, error), repr(error), show(outcome.value))
-        return [pickle.dumps((False, *failure), _PROTOCOL)]
+        return [pickle.dumps((False, *failure), PROTOCOL)]
 
 
 def load_outcome(parts: Sequence[Part]) -> Returned | Raised:
@@ -85,7 +98,7 @@ def load_outcome(parts: Sequence[Part]) -> Returned | Raised:
     return Raised(_load_error(*content))
 
 
-def _dump(value: object, *, copies: bool) -> list[Part]:
+def _dump(value: object, memory: PickleMemory, *, copies: bool) -> list[Part]:
     parts: list[Part] = [b""]
 
     def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -96,13 +109,13 @@ def _dump(value: object, *, copies: bool) -> list[Part]:
         return False
 
     try:
-        parts[0] = pickle.dumps(value, _PROTOCOL, buffer_callback=keep_in_band)
+        parts[0] = memory.dump(value, keep_in_band)
     except Exception:
         cloudpickle = find_cloudpickle()
         if cloudpickle is None:
             raise
         del parts[1:]
-        parts[0] = cloudpickle.dumps(value, _PROTOCOL, buffer_callback=keep_in_band)
+        parts[0] = cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep_in_band)
     return parts
 
 
@@ -129,12 +142,12 @@ def _dump_error(error: BaseException) -> tuple[str, bytes | str, str, str]:
 
 def _dump_in_band(value: object) -> bytes:
     try:
-        return pickle.dumps(value, _PROTOCOL)
+        return pickle.dumps(value, PROTOCOL)
     except Exception:
         cloudpickle = find_cloudpickle()
         if cloudpickle is None:
             raise
-        data: bytes = cloudpickle.dumps(value, _PROTOCOL)
+        data: bytes = cloudpickle.dumps(value, PROTOCOL)
         return data
 
 

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from pytest_parpool.workload.arguments import (
     Kind,
@@ -65,7 +65,8 @@ class Pool:
       others. What ``total`` is for an iterable without a length is None until all of it is read.
 
     Args:
-        processes: How many workers; None for as many as there are CPUs that this process may use.
+        processes: How many workers; None for as many as there are CPUs that this process may use. In a test it is as
+            many as the run has CPU slots, and of these the pool uses those that are free.
         initializer: Called once in each worker, before its first task. If it raises, that is the result of every task.
         initargs: For it.
         maxtasksperchild: After how many tasks a worker is replaced; None for never.
@@ -80,6 +81,8 @@ class Pool:
 
     # ``__del__`` is also called for what ``__init__`` has refused.
     _state = _State.TERMINATED
+    # Whether it has a part in the CPU budget of the run that it is made in; None if no number of workers was given.
+    _is_budgeted: ClassVar[bool | None] = None
 
     def __init__(
         self,
@@ -91,10 +94,12 @@ class Pool:
         *,
         kind: Kind = "process",
     ) -> None:
-        self._engine = make_engine(kind, processes, initializer, initargs, maxtasksperchild, context)
+        self._engine = make_engine(
+            kind, processes, initializer, initargs, maxtasksperchild, context, is_budgeted=self._is_budgeted
+        )
         self._kind = kind
         self._gate = Gate(self._engine)
-        self._service = ServiceThread()
+        self._service = ServiceThread(self._engine.share)
         self._pid = os.getpid()
         self._state = _State.RUNNING
 
@@ -306,7 +311,8 @@ class Pool:
             raise ValueError("Pool is still running: call close() or terminate() before join()")
         self._service.forbid_wait()
         self._gate.read_rest()
-        self._engine.join()
+        with self._service.awaited():
+            self._engine.join()
 
     def __enter__(self) -> Self:
         self._check_running()
@@ -443,6 +449,12 @@ class Pool:
         feed = Feed(plan, iter(iterable), self._engine, self._gate, self._service, shown)
         feed.read_on(plan.buffersize)
         return feed
+
+
+class BudgetedPool(Pool):
+    """A pool that has a part in the CPU budget of the run that it is made in, however many workers it may have."""
+
+    _is_budgeted = True
 
 
 def _tell(service: ServiceThread, take: Callable[[Job, Outcome], object], job: Job, outcome: Outcome) -> None:

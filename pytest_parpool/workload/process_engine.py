@@ -20,6 +20,7 @@ from pytest_parpool.runtime.template import Template
 from pytest_parpool.workload.engine import Job, Task
 from pytest_parpool.workload.pickling import dump_job
 from pytest_parpool.workload.service import Service
+from pytest_parpool.workload.shares import Share
 from pytest_parpool.workload.start_method import choose_start_method
 from pytest_parpool.workload.task_channel import TaskChannel
 from pytest_parpool.workload.task_worker import TaskWorker
@@ -32,11 +33,13 @@ class ProcessEngine:
     """Runs tasks in processes; see ``engine.Engine``. Whoever forgets it without ``terminate`` ends it, too.
 
     Args:
-        processes: How many, at least 1. They are started at once.
+        processes: How many, at least 1. They are started at once, but for those of a pool with a share.
         initializer: Called in each before it does anything else, or None.
         initargs: Its arguments.
         maxtasksperchild: After how many tasks a process is replaced, or None.
         start_method: ``fork``, ``spawn``, or None to fork if no other thread is here.
+        share: The pool's part in a CPU budget, or None for no limit. With it processes are started when there is
+            something to do for them.
 
     Raises:
         UnpicklableTaskError: If the initializer does not pickle, and workers are spawned.
@@ -50,21 +53,29 @@ class ProcessEngine:
         initargs: Sequence[Any] = (),
         maxtasksperchild: int | None = None,
         start_method: str | None = None,
+        share: Share | None = None,
     ) -> None:
         self.processes = processes
+        self.share = share
+        environment = share.environment if share is not None else None
         workers = worker_ids(processes)
         if choose_start_method(start_method) == "fork":
-            main = TaskWorker(initializer, initargs)
+            main = TaskWorker(initializer, initargs, environment)
             start = functools.partial(Template, None, main)
             pool = RunningPool(workers, start, TaskChannel)
         else:
             from pytest_parpool.runtime.launcher import Launcher
             from pytest_parpool.workload.spawned import order_launch
 
-            pool = RunningPool(workers, functools.partial(Launcher, order_launch(initializer, initargs)), TaskChannel)
-        pool.spawn_ahead(workers)
+            launch = order_launch(initializer, initargs, environment)
+            pool = RunningPool(workers, functools.partial(Launcher, launch), TaskChannel)
+        pool.spawn_ahead(workers if share is None else workers[:1])
         self._service = Service(
-            pool, workers, tasks_per_child=maxtasksperchild, has_initializer=initializer is not None
+            pool,
+            workers,
+            tasks_per_child=maxtasksperchild,
+            has_initializer=initializer is not None,
+            share=share,
         )
         _services.add(self._service)
         # What is still here at the interpreter's end is ended by ``_end_all``, which waits.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from itertools import chain
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -78,7 +79,8 @@ class Settling:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until there is a result, or the time is over; return whether there is one."""
-        return self._event.wait(timeout)
+        with self.service.awaited():
+            return self._event.wait(timeout)
 
 
 class Gathering(Settling):
@@ -135,7 +137,7 @@ class Gathering(Settling):
         error, self._first_error = self._first_error, None
         if self._progress is not None:
             self._progress.finish()
-        self.settle(None if error else [value for chunk in values for value in chunk], error)
+        self.settle(None if error else list(chain.from_iterable(values)), error)
 
 
 class AsyncResult(Generic[R]):

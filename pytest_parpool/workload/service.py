@@ -15,15 +15,25 @@ import traceback
 from collections.abc import Sequence
 
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.task_actions import TaskAction
-from pytest_parpool.model.task_notices import CloseRequested, Submitted, TaskNotice, TaskRules, TerminateRequested
+from pytest_parpool.model.records import Record
+from pytest_parpool.model.task_notices import (
+    Allowed,
+    CloseRequested,
+    Submitted,
+    TaskNotice,
+    TaskRules,
+    TerminateRequested,
+)
 from pytest_parpool.policy.tasks.dispatcher import TaskDispatcher
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.workload.engine import Cancelled, Outcome, Task, Unstartable
 from pytest_parpool.workload.pickling import load_outcome
+from pytest_parpool.workload.shares import Share
 from pytest_parpool.workload.task_pool import TaskPool, Told
 
 THREAD_NAME = "parpool-pool"
+# How often it is looked whether tasks that wait may run on slots that others have left.
+_LOOK_SECONDS = 0.02
 
 
 class Service:
@@ -34,12 +44,21 @@ class Service:
         workers: The slots.
         tasks_per_child: After how many tasks a worker is replaced, or None.
         has_initializer: Whether workers do something before their first task.
+        share: The pool's part in a CPU budget, or None for no limit; owned from here on.
     """
 
     def __init__(
-        self, pool: RunningPool, workers: Sequence[WorkerId], *, tasks_per_child: int | None, has_initializer: bool
+        self,
+        pool: RunningPool,
+        workers: Sequence[WorkerId],
+        *,
+        tasks_per_child: int | None,
+        has_initializer: bool,
+        share: Share | None,
     ) -> None:
         self._pool = pool
+        self._share = share
+        self._processes = len(workers)
         self._has_initializer = has_initializer
         self._dispatcher = TaskDispatcher(workers, tasks_per_child=tasks_per_child)
         self._pid = os.getpid()
@@ -81,6 +100,9 @@ class Service:
                 if task.retries or task.timeout_seconds is not None:
                     rules[number] = TaskRules(task.retries, task.timeout_seconds)
             self._tasks.update(numbered)
+            if self._share is not None:
+                # Before the caller can lend its slot, which others would else take for free.
+                self._note_share(self._share)
             self._inbox.append(Submitted(tuple(numbered), rules))
             is_wanted = self._is_service_wanted()
         if is_wanted:
@@ -173,6 +195,8 @@ class Service:
         """End everything here, as there is no service thread to do it."""
         self._is_closed = self._is_ended = True
         self._pool.close()
+        if self._share is not None:
+            self._share.close()
 
     def _read_submissions(self) -> None:
         """Have the dispatcher know of all tasks, so that it can cancel them."""
@@ -199,18 +223,25 @@ class Service:
             with self._waking:  # From now on nobody may wake us by a descriptor that is closed.
                 self._is_ended = True
             self._pool.close()
+            if self._share is not None:
+                self._share.close()
             self._tell([(number, rest) for number in list(self._tasks)])
 
     def _live(self) -> None:
         """Do what comes, until nothing can come any more."""
         notices: list[TaskNotice] = []
-        actions: list[TaskAction] = self._dispatcher.start()
+        share = self._share
+        actions = self._dispatcher.start() if share is None else self._dispatcher.handle([Allowed(1)])
         while True:
             with self._lock:
                 # Whole lists change hands: the garbage collector may put something into one at any line.
                 inbox, self._inbox = self._inbox, []
                 told, self._cancelled = self._cancelled, []
+                if share is not None:
+                    notices.append(Allowed(share.claim(self._wanted())))
                 actions += self._dispatcher.handle([*notices, *inbox])
+                if share is not None:
+                    self._note_share(share)
                 is_over = self._dispatcher.is_over
                 holders = self._dispatcher.holders()
                 running = self._dispatcher.running()
@@ -221,13 +252,23 @@ class Service:
             self._task_pool.note_running(running)
             actions, told, more, inbox = [], [], [], []
             with self._lock:
+                if share is not None:
+                    self._note_share(share)  # What has been told is wanted no more.
+                pace_seconds = _LOOK_SECONDS if self._dispatcher.is_held_back else None
                 may_wait = not (notices or self._inbox or self._cancelled)
                 self._is_asleep = may_wait
-            notices += self._task_pool.wait(may_wait=may_wait, holders=holders)
+            notices += self._task_pool.wait(may_wait=may_wait, holders=holders, most_seconds=pace_seconds)
             self._is_asleep = False
+
+    def _wanted(self) -> int:
+        """Return how many tasks would run at once if they could."""
+        return min(len(self._tasks), self._processes)
+
+    def _note_share(self, share: Share) -> None:
+        share.note(self._dispatcher.busy_count, self._wanted())
 
     def _tell(self, told: Sequence[Told]) -> None:
         """Tell outcomes. In a function, so that the last one's objects are let go while the thread waits."""
         for number, outcome in told:
             task = self._tasks.pop(number)
-            task.on_outcome(load_outcome(outcome) if isinstance(outcome, Sequence) else outcome)
+            task.on_outcome(outcome if isinstance(outcome, Record) else load_outcome(outcome))

@@ -10,7 +10,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import process, spawn
 from typing import Any
 
@@ -24,8 +24,10 @@ from pytest_parpool.workload.task_link import TaskLink
 from pytest_parpool.workload.task_worker import TaskWorker
 
 
-def order_launch(initializer: Callable[..., object] | None, initargs: Sequence[Any]) -> Launch:
-    """Return what fresh interpreters are to do.
+def order_launch(
+    initializer: Callable[..., object] | None, initargs: Sequence[Any], environment: Mapping[str, str] | None = None
+) -> Launch:
+    """Return what fresh interpreters are to do. Arguments as ``TaskWorker``'s.
 
     Raises:
         UnpicklableTaskError: If the initializer or an argument of it does not pickle.
@@ -40,7 +42,7 @@ def order_launch(initializer: Callable[..., object] | None, initargs: Sequence[A
     return Launch(
         entry=f"{__name__}:live",
         order=marshal.dumps((pickle.dumps(preparation), [bytes(part) for part in parts])),
-        environment=lambda _: {},
+        environment=lambda _: environment or {},
         directory=os.getcwd(),
         path=sys.path,
         argv=sys.argv,

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 from pytest_parpool.workload.service import THREAD_NAME
+
+# A thread that has been joined, as that of the pool before, is seen by the system for a moment yet.
+_LINGER_SECONDS = 0.01
+_LOOK_SECONDS = 0.0002
 
 
 def choose_start_method(wanted: str | None) -> str:
@@ -22,7 +27,11 @@ def choose_start_method(wanted: str | None) -> str:
     if wanted is not None:
         return wanted
     own = sum(thread.name == THREAD_NAME for thread in threading.enumerate())
-    return "fork" if max(threading.active_count(), _native_thread_count()) - own == 1 else "spawn"
+    known = threading.active_count()
+    give_up_at = time.monotonic() + _LINGER_SECONDS
+    while (count := _native_thread_count()) > known and time.monotonic() < give_up_at:
+        time.sleep(_LOOK_SECONDS)
+    return "fork" if max(known, count) - own == 1 else "spawn"
 
 
 def _native_thread_count() -> int:

@@ -13,7 +13,7 @@ from pytest_parpool.runtime.parts import Buffer, PartReader
 from pytest_parpool.runtime.sockets import SO_SNDBUF, SOL_SOCKET, RawSocket
 from pytest_parpool.workload.task_codec import decode_event, encode_command
 
-_BULK_BYTES = 1 << 17
+_BULK_BYTES = 1 << 15
 # Fewer turns for a large task; the kernel cuts it to what it allows.
 _SOCKET_BYTES = 1 << 20
 # At most so many buffers in one system call; IOV_MAX is 1024 wherever we run.

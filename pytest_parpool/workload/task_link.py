@@ -17,7 +17,7 @@ from pytest_parpool.runtime.parts import Buffer, PartReader
 from pytest_parpool.runtime.sockets import SO_SNDBUF, SOL_SOCKET, RawSocket
 from pytest_parpool.workload.task_codec import decode_command, encode_event
 
-_BULK_BYTES = 1 << 16
+_BULK_BYTES = 1 << 15
 _SOCKET_BYTES = 1 << 20  # A large result leaves in one go, if the kernel allows it.
 _MOST_BUFFERS = 256  # in one system call; IOV_MAX is 1024 wherever we run
 

@@ -51,14 +51,19 @@ class TaskPool:
 
     # --- What happens ------------------------------------------------------------------------------------------------
 
-    def wait(self, *, may_wait: bool, holders: Sequence[WorkerId]) -> list[TaskNotice]:
+    def wait(
+        self, *, may_wait: bool, holders: Sequence[WorkerId], most_seconds: float | None = None
+    ) -> list[TaskNotice]:
         """Return what has happened.
 
         Args:
             may_wait: Whether to wait for it, until a timer runs out or somebody wakes the pool's queue.
             holders: The workers that hold more than they run.
+            most_seconds: For how long to wait at most, or None.
         """
         timeout_seconds = self._timers.seconds_to_next(time.monotonic(), holders) if may_wait else 0.0
+        if most_seconds is not None:
+            timeout_seconds = most_seconds if timeout_seconds is None else min(timeout_seconds, most_seconds)
         notices = self._pool.wait(timeout_seconds)
         now = time.monotonic()
         found = [self._as_task_notice(notice, now) for notice in notices]

@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_parpool.workload.descriptions import name_of
 from pytest_parpool.workload.engine import Cancelled, Job, Outcome, Raised, Returned, Task, Unstartable
+from pytest_parpool.workload.shares import Share
 
 
 class _State(enum.Enum):
@@ -35,6 +36,9 @@ class ThreadEngine:
         initargs: For it.
         maxtasksperchild: After how many tasks a thread is replaced, or None.
     """
+
+    # They wait, or share the interpreter, and so the slot, of whoever has made them.
+    share: Share | None = None
 
     def __init__(
         self,

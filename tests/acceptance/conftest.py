@@ -15,6 +15,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("start_method", mark.args if mark is not None else START_METHODS, indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what would run the same twice: a ``mode`` without workers, for a second way to start them."""
+    items[:] = [item for item in items if not _is_repetition(item)]
+
+
+def _is_repetition(item: pytest.Item) -> bool:
+    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    mode = parameters.get("mode")
+    arguments = [mode] if isinstance(mode, str) else mode
+    if parameters.get("start_method") != "spawn" or not isinstance(arguments, (tuple, list)):
+        return False
+    return "".join(map(str, arguments)) in ("", "-n0")
+
+
 @pytest.fixture(autouse=True)
 def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
     """How workers of inner runs are started, unless they say so themselves."""

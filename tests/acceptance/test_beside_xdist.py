@@ -35,6 +35,7 @@ def test_the_option_is_ours(pytester: pytest.Pytester, options: list[str]) -> No
     result.stdout.fnmatch_lines([OURS, "*pytest-xdist is installed too*-p no:parpool*"])
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.usefixtures("by_hand")
 @pytest.mark.parametrize("names", [OURS_LAST, OURS_LAST[2:], OURS_LAST[:2] + OURS_LAST[4:]], ids=" ".join)
 def test_the_option_is_ours_when_we_come_last(pytester: pytest.Pytester, names: list[str]) -> None:
@@ -45,6 +46,7 @@ def test_the_option_is_ours_when_we_come_last(pytester: pytest.Pytester, names: 
     result.stdout.fnmatch_lines([OURS])
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.usefixtures("by_hand")
 @pytest.mark.parametrize("names", [OURS_LAST, OURS_LAST[4:]], ids=["after xdist", "alone"])
 def test_a_bad_value_is_one_line(pytester: pytest.Pytester, names: list[str]) -> None:

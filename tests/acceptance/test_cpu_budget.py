@@ -96,6 +96,7 @@ def test_what_a_conftest_sets_is_kept(suite: pytest.Pytester) -> None:
     assert happened(suite, "test") == "3 1 1 1 1"
 
 
+@pytest.mark.start_method("fork")
 def test_the_header_says_it_if_asked(suite: pytest.Pytester) -> None:
     """One line with ``-v``, none without."""
     line = (
@@ -107,6 +108,7 @@ def test_the_header_says_it_if_asked(suite: pytest.Pytester) -> None:
     run(suite, *arguments).stdout.no_fnmatch_line("parpool: native*")
 
 
+@pytest.mark.start_method("fork")
 def test_a_bad_number_is_refused(suite: pytest.Pytester) -> None:
     """In one line, with exit code 4."""
     result = run(suite, "-n", "2", "--parpool-cpus", "many")
@@ -149,6 +151,7 @@ def test_numpy_starts_no_threads_of_its_own(pytester: pytest.Pytester) -> None:
     run(pytester, "-n", "1").assert_outcomes(passed=1)
 
 
+@pytest.mark.start_method("fork")
 def test_numpy_that_was_there_before_is_no_reason_for_a_warning(pytester: pytest.Pytester) -> None:
     """Its threads, more than the variables say now, are not put down to an OpenMP that was never used."""
     library = openmp.build(pytester.path)
@@ -335,6 +338,7 @@ def test_a_jobserver_that_is_there_is_used(pytester: pytest.Pytester, monkeypatc
     result.stdout.fnmatch_lines(["parpool: MAKEFLAGS names a jobserver already, which tests use"])
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("arguments", ["-n 1", "-n 0 -o parpool_jobserver=true"])
 def test_without_the_setting_or_workers_there_is_none(pytester: pytest.Pytester, arguments: str) -> None:
     """``MAKEFLAGS`` is left alone."""
@@ -342,6 +346,7 @@ def test_without_the_setting_or_workers_there_is_none(pytester: pytest.Pytester,
     run(pytester, *arguments.split()).assert_outcomes(passed=1)
 
 
+@pytest.mark.start_method("fork")
 def test_a_make_that_is_too_old_is_refused(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

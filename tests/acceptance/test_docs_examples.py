@@ -15,6 +15,10 @@ import pytest
 
 from tests.acceptance.runs import RUN_SECONDS, run
 
+# They say nothing of how workers start, but for two that go through most of what a suite does.
+pytestmark = pytest.mark.start_method("fork")
+for_both = pytest.mark.start_method("fork", "spawn")
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
@@ -40,6 +44,11 @@ def blocks() -> Iterator[Block]:
 def python_of(page: str) -> list[str]:
     """Return the Python examples of a page."""
     return [block.text for block in blocks() if block.page == page and block.language == "python"]
+
+
+def scripts_of(page: str) -> list[str]:
+    """Return those of them that are scripts; what has no main guard is for pytest."""
+    return [text for text in python_of(page) if "__main__" in text]
 
 
 def pytest_commands() -> list[str]:
@@ -127,6 +136,7 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 # --- Python -----------------------------------------------------------------------------------------------------------
 
 
+@for_both
 def test_tutorial(pytester: pytest.Pytester) -> None:
     """Its suite passes but for one test, each worker has a directory, and a crash costs one test."""
     suite, crash, _ = python_of("tutorial")
@@ -302,6 +312,7 @@ def test_groups(pytester: pytest.Pytester) -> None:
     run(pytester, "-n", "2", "--dist", "loadgroup").assert_outcomes(passed=2)
 
 
+@for_both
 def test_initialising_workers(pytester: pytest.Pytester) -> None:
     """The session fixture and the hook prepare each worker under its own name."""
     fixture, hook = python_of("how-to/initialise-workers")
@@ -340,6 +351,15 @@ def drop_database(name):
     )
     run(pytester, "-n", "2").assert_outcomes(passed=4)
     assert {path.name for path in pytester.path.glob("test_gw*")} <= {"test_gw0.dropped", "test_gw1.dropped"}
+
+
+@pytest.mark.parametrize("mode", ["0", "2"])
+def test_pools_of_tests(pytester: pytest.Pytester, mode: str) -> None:
+    """The tests that use pools pass, with and without workers."""
+    page = "how-to/distribute-calls"
+    pages, experts = [text for text in python_of(page) if text not in scripts_of(page)]
+    pytester.makepyfile(test_pages=pages, test_experts=experts)
+    run(pytester, "-n", mode).assert_outcomes(passed=2)
 
 
 def test_the_pool_of_the_standard_library_hangs() -> None:
@@ -381,13 +401,13 @@ def test_the_example_suite_passes(pytester: pytest.Pytester) -> None:
     [
         (page, number)
         for page in ("how-to/distribute-calls", "how-to/share-objects-in-scripts")
-        for number in range(len(python_of(page)))
+        for number in range(len(scripts_of(page)))
     ],
 )
 def test_scripts(tmp_path: Path, page: str, number: int) -> None:
     """Each script prints what stands below it."""
     outputs = [block.text for block in blocks() if block.page == page and block.language == "text"]
-    (tmp_path / "script.py").write_text(python_of(page)[number], encoding="utf-8")
+    (tmp_path / "script.py").write_text(scripts_of(page)[number], encoding="utf-8")
     result = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,

@@ -29,6 +29,7 @@ def test_a_property_that_is_no_plain_value_arrives_as_text(pytester: pytest.Pyte
     assert "some/where" in (pytester.path / "report.xml").read_text()
 
 
+@pytest.mark.start_method("fork")
 def test_slow_tests_beside_one_another_run_on_different_workers(pytester: pytest.Pytester) -> None:
     """Two slow tests at the beginning are not both given to one worker: each waits until the other one has begun."""
     add_happenings(pytester)
@@ -66,6 +67,7 @@ def test_parameters_without_an_order(pytester: pytest.Pytester, dist: str) -> No
     run(pytester, "-n3", f"--dist={dist}").assert_outcomes(passed=10)
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize(
     ("parameter", "dist"),
     [("a::b", "loadscope"), ("::", "loadscope"), ("x::y.py::z", "loadfile"), ("@name", "loadgroup")],
@@ -97,6 +99,7 @@ def test_special_characters_in_a_parameter_do_not_split_a_module(
     assert {module: len(found) for module, found in workers.items()} == {"test_a": 1, "test_b": 1, "test_c": 1}
 
 
+@pytest.mark.start_method("fork")
 def test_groups_hold_and_leave_node_ids_alone(pytester: pytest.Pytester) -> None:
     """``loadgroup`` keeps a group on one worker over files, and neither reports nor hooks see another node id."""
     add_happenings(pytester)
@@ -130,6 +133,7 @@ def test_groups_hold_and_leave_node_ids_alone(pytester: pytest.Pytester) -> None
     assert "@" not in (pytester.path / "report.xml").read_text()
 
 
+@pytest.mark.start_method("fork")
 def test_a_missing_path_is_named(pytester: pytest.Pytester) -> None:
     """Exit 4, and pytest's own message."""
     result = run(pytester, "-n2", "not_there.py")
@@ -146,6 +150,7 @@ def test_exit_with_a_code_shows_its_message(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+@pytest.mark.start_method("fork")
 def test_a_collection_error_is_shown_once(pytester: pytest.Pytester) -> None:
     """Exit 2 as in a plain run, the error once, and no worker is started."""
     pytester.makepyfile(test_a="def test_one(): pass", test_b="import missing_module_of_nobody")

@@ -53,6 +53,7 @@ def told(pytester: pytest.Pytester) -> list[tuple[str, str, str, str]]:
 # --- How many workers -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [
@@ -80,6 +81,7 @@ def test_the_real_number_of_workers_is_known_everywhere(
     assert {worker for worker, *_ in told(suite)} <= {f"gw{number}" for number in range(count)}
 
 
+@pytest.mark.start_method("fork")
 def test_auto_is_a_whole_number_of_workers(suite: pytest.Pytester) -> None:
     """Without the environment variable, ``-n auto`` counts CPUs and finds at least one."""
     result = run(suite, "-n", "auto")
@@ -89,6 +91,7 @@ def test_auto_is_a_whole_number_of_workers(suite: pytest.Pytester) -> None:
     assert 1 <= counts.pop() <= 10
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("arguments", ["", "-n0", "--dist=load", "-d", "-n2 --dist=no", "-n auto --pdb"])
 def test_in_this_process(suite: pytest.Pytester, arguments: str) -> None:
     """Without workers all tests run in one process, whatever ``--dist`` says; ``-n`` goes before ``--dist no``."""
@@ -119,6 +122,7 @@ TWO_FILES = """
 """
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("mode", ["load", "worksteal", "loadscope", "loadfile", "loadgroup", "each"])
 def test_every_mode_keeps_together_what_it_promises(suite: pytest.Pytester, mode: str) -> None:
     """Every test runs once (``each``: once per worker), and what a mode keeps together is on one worker."""
@@ -140,6 +144,7 @@ def test_every_mode_keeps_together_what_it_promises(suite: pytest.Pytester, mode
         assert all(len(found) == 1 for found in workers.values()), workers
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize(("option", "first"), [("--loadscope-reorder", "big"), ("--no-loadscope-reorder", "small")])
 def test_loadscope_order(suite: pytest.Pytester, option: str, first: str) -> None:
     """``loadscope`` begins with the largest scope, or else with the first."""
@@ -158,6 +163,7 @@ def test_loadscope_order(suite: pytest.Pytester, option: str, first: str) -> Non
     assert f"test_{first}" in told(suite)[0][3]
 
 
+@pytest.mark.start_method("fork")
 def test_maxschedchunk(suite: pytest.Pytester) -> None:
     """With a chunk of one, a worker holds nothing behind the test it runs, and all tests run."""
     result = run(suite, "-n2", "--maxschedchunk=1")
@@ -261,6 +267,7 @@ def test_worker_initializers(suite: pytest.Pytester) -> None:
         ]
 
 
+@pytest.mark.start_method("fork")
 def test_without_workers_there_is_nothing_to_initialize(suite: pytest.Pytester) -> None:
     """In this process the initializer is looked up, but not called."""
     suite.makepyfile(setup_module_of_ours="def fail(): raise AssertionError")
@@ -297,6 +304,7 @@ def test_a_failing_initializer_ends_the_run(suite: pytest.Pytester, place: str) 
 # --- Own schedulers ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.start_method("fork")
 def test_an_own_scheduler_decides(suite: pytest.Pytester) -> None:
     """What ``pytest_parpool_make_scheduler`` returns hands out the tests, here backwards and to one worker only."""
     suite.makeconftest(
@@ -335,6 +343,7 @@ def test_an_own_scheduler_decides(suite: pytest.Pytester) -> None:
     ]
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("answer", ["42", "object()", "{}", "'load'"])
 def test_what_is_no_scheduler_is_refused(suite: pytest.Pytester, answer: str) -> None:
     """Anything else is refused in one line that names the hook; nothing runs."""
@@ -394,6 +403,7 @@ def assert_refused(result: pytest.RunResult, named: str, allowed: str) -> None:
     assert "collected" not in result.stdout.str()
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize(("option", "value", "named", "allowed"), BAD_OPTIONS)
 def test_a_bad_option_is_refused_in_one_line(
     pytester: pytest.Pytester, option: str, value: str, named: str, allowed: str
@@ -415,6 +425,7 @@ def test_a_bad_ini_value_is_refused_in_one_line(
     assert_refused(run(pytester, "-n2"), named, allowed)
 
 
+@pytest.mark.start_method("fork")
 def test_a_bad_environment_variable_is_refused_in_one_line(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,6 +436,7 @@ def test_a_bad_environment_variable_is_refused_in_one_line(
     assert_refused(result, "environment variable PYTEST_XDIST_AUTO_NUM_WORKERS: 'many'", "whole number")
 
 
+@pytest.mark.start_method("fork")
 def test_too_few_open_files_are_found_before_the_fork(suite: pytest.Pytester) -> None:
     """One line names the limit and what to do, before any worker is there; exit 4."""
     suite.makepyfile(test_a=TEN_TESTS.replace("range(10)", "range(100)"))

@@ -17,6 +17,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.acceptance.runs import prepare_environment
+
 DEADLINE_SECONDS = 30.0
 # What is promised is 2 s; a machine that is busy with other tests is given more.
 KILLED_WITHIN_SECONDS = 10.0
@@ -62,7 +64,8 @@ class Run:
             f"signal.signal({ignored}, signal.SIG_IGN); " if ignored is not None else ""
         )
         launcher += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-        with self._output.open("wb") as output:
+        with self._output.open("wb") as output, pytest.MonkeyPatch.context() as patch:
+            prepare_environment(patch, arguments)
             self.process = subprocess.Popen(
                 [sys.executable, "-c", launcher, *command],
                 cwd=path,

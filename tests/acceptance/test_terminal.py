@@ -91,6 +91,7 @@ def test_the_header_says_who_runs_the_tests(pytester: pytest.Pytester, arguments
     assert result.outlines.count(header) == 1
 
 
+@pytest.mark.start_method("fork")
 def test_the_closing_line_says_what_workers_were_good_for(pytester: pytest.Pytester) -> None:
     """It tells how busy they were, and the speed-up against the sum of the tests' times."""
     pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")
@@ -104,6 +105,7 @@ def test_the_closing_line_says_what_workers_were_good_for(pytester: pytest.Pytes
     assert "2 passed" in result.outlines[-1]
 
 
+@pytest.mark.start_method("fork")
 @pytest.mark.parametrize("arguments", [(), ("-n0",), ("-n2", "--collect-only")], ids=" ".join)
 def test_without_workers_nothing_is_said(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """A run in this process has no line of ours, and looks like a plain one."""
@@ -168,6 +170,7 @@ def test_summaries_are_those_of_a_plain_run(pytester: pytest.Pytester, arguments
         assert sorted(without_times(lines)) == sorted(without_times(section(plain, title))), title
 
 
+@pytest.mark.start_method("fork")
 def test_quiet_has_letters_and_counts(pytester: pytest.Pytester) -> None:
     """With ``-q`` there is one letter per result, the closing line and the counts."""
     pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(10))\ndef test_many(n): pass")
@@ -176,6 +179,7 @@ def test_quiet_has_letters_and_counts(pytester: pytest.Pytester) -> None:
     assert re.fullmatch(r"10 passed in [\d.]+s", result.outlines[-1])
 
 
+@pytest.mark.start_method("fork")
 def test_durations_are_of_all_workers(pytester: pytest.Pytester) -> None:
     """``--durations`` lists phases as they took in the workers."""
     make_mixed_suite(pytester)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.ids import ItemIndex, WorkerId, worker_ids
 from pytest_parpool.model.plan import Plan
 from pytest_parpool.policy.dispatcher import Dispatcher
 from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
-from pytest_parpool.policy.schedulers.registry import SCHEDULERS, SchedulerFactory
+from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 from pytest_parpool.policy.schedulers.slots import SlotScheduler
 from pytest_parpool.policy.worker_slot import DispatchError
 from tests.plans import random_plan
 from tests.simulation.promises import BrokenPromiseError
 from tests.simulation.simulator import DispatcherFactory, Simulator, World
 from tests.simulation.worker import Habits
+
+if TYPE_CHECKING:
+    from pytest_parpool.policy.schedulers.registry import SchedulerFactory
 
 
 class PatientScheduler(SlotScheduler):

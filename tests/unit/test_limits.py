@@ -8,10 +8,10 @@ from pytest_parpool.errors import BadSettingError
 from pytest_parpool.limits import FILES_FOR_THE_REST, FILES_PER_WORKER, check_open_files, files_needed
 
 
-def test_each_worker_needs_five() -> None:
-    """A worker more is a channel, a pidfd and three output files more."""
+def test_each_worker_needs_six() -> None:
+    """A worker more is a channel, two pidfds and three output files more."""
     assert files_needed(0) == FILES_FOR_THE_REST
-    assert files_needed(8) - files_needed(7) == FILES_PER_WORKER == 5
+    assert files_needed(8) - files_needed(7) == FILES_PER_WORKER == 6
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,22 @@ def test_enough(processes: int, soft_limit: int, already_open: int) -> None:
             64,
             256,
             10,
-            "64 workers need 362 open files, but RLIMIT_NOFILE allows 256",
-            "raise it with 'ulimit -n 362', or give at most -n 42",
+            "64 workers need 426 open files, but RLIMIT_NOFILE allows 256",
+            "raise it with 'ulimit -n 426', or give at most -n 35",
         ),
         (
             2,
             50,
             10,
-            "2 workers need 52 open files, but RLIMIT_NOFILE allows 50",
-            "raise it with 'ulimit -n 52', or give at most -n 1",
+            "2 workers need 54 open files, but RLIMIT_NOFILE allows 50",
+            "raise it with 'ulimit -n 54', or give at most -n 1",
         ),
         (
             2,
             20,
             10,
-            "2 workers need 52 open files, but RLIMIT_NOFILE allows 20",
-            "raise it with 'ulimit -n 52', or give -n 0",
+            "2 workers need 54 open files, but RLIMIT_NOFILE allows 20",
+            "raise it with 'ulimit -n 54', or give -n 0",
         ),
     ],
 )

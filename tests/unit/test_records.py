@@ -11,7 +11,7 @@ from pytest_parpool.model.actions import AwaitExit, Kill
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Asked, Drain
-from pytest_parpool.model.records import Record, record
+from pytest_parpool.model.records import Record, prepare, record
 
 GW0 = WorkerId("gw0")
 
@@ -103,3 +103,19 @@ def test_wrong_arguments(call: Callable[[], object], complaint: str) -> None:
 def test_pickling_of_named_fields() -> None:
     """A record whose fields have to be named may cross a process, too."""
     assert pickle.loads(pickle.dumps(Named(row=1))) == Named(row=1, column=7)
+
+
+def test_prepared() -> None:
+    """A class that was prepared has what its first instance would bring, once."""
+
+    @record
+    class Pair(Record):
+        first: int
+        second: int = 2
+
+    assert "__init__" not in vars(Pair)
+    prepare(Pair)
+    written = vars(Pair)["__init__"]
+    prepare(Pair)
+    assert Pair(1) == Pair(1, 2)
+    assert vars(Pair)["__init__"] is written

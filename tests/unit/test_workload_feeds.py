@@ -22,6 +22,7 @@ class HandEngine:
     """Keeps tasks until a test says how they end; an item "bad" cannot be packed."""
 
     processes = 1
+    share = None
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []

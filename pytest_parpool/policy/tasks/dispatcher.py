@@ -10,6 +10,8 @@ Theory of operation:
   behind that is taken back before.
 * Hands are filled by ``pace``. What lies behind a task that takes longer than was thought is taken back (``Stalled``),
   and its worker is given nothing more until it is over.
+* If only some workers may be busy (``Allowed``), no more than these are born, and while there are more, nobody is given
+  anything. What a worker holds stays its own.
 * A slot whose processes die one after the other without beginning a task is given up; when all are, or when a worker
   says that it can never start (``Broken``), everything that waits, and that comes, ends so.
 """
@@ -36,6 +38,7 @@ from pytest_parpool.model.task_actions import (
 )
 from pytest_parpool.model.task_messages import Begun, Done, Spoiled, TaskEvent
 from pytest_parpool.model.task_notices import (
+    Allowed,
     CloseRequested,
     Submitted,
     TaskHeard,
@@ -45,7 +48,7 @@ from pytest_parpool.model.task_notices import (
     TimeUp,
     WorkerGone,
 )
-from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.policy.lifecycle import ALIVE, WorkerState
 from pytest_parpool.policy.tasks.pace import Pace
 from pytest_parpool.policy.tasks.queue import TaskQueue
 from pytest_parpool.policy.tasks.task_slot import TaskSlot
@@ -68,6 +71,8 @@ class TaskDispatcher:
         self._tasks_per_child = tasks_per_child
         self._queue = TaskQueue()
         self._pace = Pace()
+        self._most_busy = len(workers)
+        self._bears_by_need = False
         self._rules: dict[int, TaskRules] = {}
         self._tries: dict[int, int] = {}
         self._heard: set[TaskSlot] = set()
@@ -88,6 +93,16 @@ class TaskDispatcher:
     def running(self) -> dict[WorkerId, int | None]:
         """Return the task that each worker runs, or is about to."""
         return {worker: slot.running for worker, slot in self._slots.items()}
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether tasks wait that somebody could do if more workers were allowed."""
+        return self._most_busy < len(self._slots) and bool(self._queue)
+
+    @property
+    def busy_count(self) -> int:
+        """How many workers hold tasks."""
+        return sum([bool(slot.held) for slot in self._slots.values()])
 
     def holders(self) -> list[WorkerId]:
         """Return the workers that hold tasks behind the one that they run, which another could do."""
@@ -140,6 +155,9 @@ class TaskDispatcher:
                 case TemplateGone(exit_):
                     self._is_template_gone = True
                     self._lose_template(exit_)
+                case Allowed(count):
+                    self._most_busy = min(count, len(self._slots))
+                    self._bears_by_need = True
                 case CloseRequested():
                     self._is_closing = True
                 case TerminateRequested():  # pragma: no branch - the last one there is
@@ -190,18 +208,20 @@ class TaskDispatcher:
         actions = [] if self._fault is None else self._tell_all_unstartable(self._fault)
         waiting = len(self._queue)
         is_at_end = self._fault is not None or (self._is_closing and not waiting and not self._is_any_held())
+        busy = self.busy_count
         for slot in self._slots.values():
             state = slot.state
             if state is WorkerState.BUSY:
-                if waiting and slot in self._heard:
+                if waiting and slot in self._heard and busy <= self._most_busy:
                     actions += self._fill(slot)
             elif is_at_end:
                 if state in (WorkerState.ASKING, WorkerState.STARTING):
                     actions += self._dismiss(slot)
             elif state is WorkerState.ASKING:
-                if waiting:
+                if waiting and busy < self._most_busy:
                     actions += self._fill(slot)
-            elif state is WorkerState.VACANT and (waiting or not self._is_closing):
+                    busy += bool(slot.held)
+            elif state is WorkerState.VACANT and self._is_birth_wanted():
                 slot.move(WorkerState.STARTING)
                 slot.births += 1
                 actions.append(Spawn(slot.id, is_replacement=slot.births > 1))
@@ -212,14 +232,24 @@ class TaskDispatcher:
         """Have somebody who has nothing to do take what another holds, if that is much."""
         if not any(slot.state is WorkerState.ASKING for slot in self._slots.values()):
             return []
+        if self.busy_count >= self._most_busy:
+            return []
         fullest = max(self._slots.values(), key=lambda slot: len(slot.held))
         return self._relieve(fullest) if self._pace.is_worth_taking(len(fullest.held) - 1) else []
+
+    def _is_birth_wanted(self) -> bool:
+        """Whether a vacant slot is to have a process: always while tasks may come, or only for those that are there."""
+        if not self._bears_by_need:
+            return bool(self._queue) or not self._is_closing
+        states = [slot.state for slot in self._slots.values()]
+        is_room = sum([state in ALIVE for state in states]) < self._most_busy
+        return is_room and states.count(WorkerState.STARTING) < len(self._queue)
 
     def _is_any_held(self) -> bool:
         return any(slot.held for slot in self._slots.values())
 
     def _fill(self, slot: TaskSlot) -> list[TaskAction]:
-        size = self._pace.hand_size(len(self._queue), len(self._slots))
+        size = self._pace.hand_size(len(self._queue), self._most_busy)
         if (slot.held and len(slot.held) > size // 2) or slot.done < slot.kept:
             return []
         count = size - len(slot.held)

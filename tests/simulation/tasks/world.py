@@ -27,6 +27,7 @@ from pytest_parpool.model.task_actions import (
 )
 from pytest_parpool.model.task_messages import Begun, Done, Spoiled, TaskEvent
 from pytest_parpool.model.task_notices import (
+    Allowed,
     CloseRequested,
     Submitted,
     TaskHeard,
@@ -183,10 +184,14 @@ class World:
         self._has_faults = chance.random() < 0.15
         self._fruitless = 0
         self._to_submit = chance.choice((0, 3, 30, 300))
+        self._allowed = chance.choice((None, None, 1))  # how many workers may be busy
 
     def run(self) -> None:
         """Live until nothing can come any more."""
-        self._act(self._dispatcher.start())
+        if self._allowed is None:
+            self._act(self._dispatcher.start())
+        else:
+            self._handle(Allowed(self._allowed))
         for _ in range(MOST_STEPS):
             if self._dispatcher.is_over:
                 break
@@ -206,6 +211,9 @@ class World:
         elif not self._is_closed and not self._to_submit and chance.random() < 0.05:
             self._is_closed = True
             self._handle(CloseRequested())
+        elif self._allowed is not None and chance.random() < 0.05:
+            self._allowed = chance.randint(1, len(self._slots) + 1)
+            self._handle(Allowed(self._allowed))
         elif chance.random() < 0.0005:
             self._ledger.is_terminated = True
             self._handle(TerminateRequested())
@@ -290,12 +298,16 @@ class World:
                 case Spawn(slot, _):
                     promise(slot not in self._workers, f"{slot} is born, and alive")
                     promise(not self._is_template_gone, f"{slot} is born of nobody")
+                    is_room = self._allowed is None or len(self._workers) < self._allowed
+                    promise(is_room, f"{slot} is born, and may do nothing")
                     self._workers[slot] = Worker(self._ledger)
                     self._given[slot] = 0
                     self._timers.pop(slot, None)
                     self._leaving.discard(slot)
                 case Give(slot, tasks, _):
                     promise(len(tasks) > 0, "nothing was given")
+                    busy = sum(task is not None for task in self._dispatcher.running().values())
+                    promise(self._allowed is None or busy <= self._allowed, f"{busy} are busy, {self._allowed} may be")
                     promise(self._workers[slot].is_ready, f"{slot} was given something before it was ready")
                     self._given[slot] += len(tasks)
                     most = None if self._is_template_gone else self._tasks_per_child

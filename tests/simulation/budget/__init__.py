@@ -1,0 +1,1 @@
+"""The accounts of many processes on one sheet, in random order, and in the midst of one another."""
