@@ -117,8 +117,10 @@ def test_workers_have_one_parent_and_sessions_of_their_own(start_pool: StartPool
             assert asked(seen, 0, worker=worker) == (seen.pool.template_pid, True)
 
 
-def test_a_worker_has_nothing_of_its_siblings_open(start_pool: StartPool) -> None:
+def test_a_worker_has_nothing_of_its_siblings_open(start_pool: StartPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """One socket, its channel, one pipe, the lifeline, and the files it made; what it starts gets nothing of that."""
+    # With it, loaded by whichever test, a fork is multiprocessing's, which has pipes of its own.
+    monkeypatch.delitem(sys.modules, "multiprocessing.process", raising=False)
     inherited = collections.Counter(launching.descriptors() if start_pool is fork else ())
     with observed(start_pool("descriptors", "of-child")) as seen:
         seen.birth(GW1)

@@ -16,13 +16,14 @@ from pytest_parpool.workload.errors import PoolTerminatedError, UnpicklableTaskE
 from pytest_parpool.workload.feeds import Feed, FeedPlan, Gate
 from pytest_parpool.workload.iterators import CompletedIterator, ResultIterator
 from pytest_parpool.workload.progress import Progress
+from pytest_parpool.workload.shares import Share
 
 
 class HandEngine:
     """Keeps tasks until a test says how they end; an item "bad" cannot be packed."""
 
     processes = 1
-    share = None
+    share: Share | None = None
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
