@@ -22,7 +22,7 @@ from benchmarks.statistics import compare
 
 WORKERS = 2
 TESTS = 7  # Odd: at the end one test is left for two CPUs.
-TASKS = 12
+TASKS = 24
 LOOPS = 400_000  # About 30 ms each.
 TIMEOUT_SECONDS = 300.0
 

@@ -62,7 +62,7 @@ def lend(config: pytest.Config) -> str:
     if sys.platform != "linux":
         config.stash[SHARING].used[0] = 1
         return ""
-    from pytest_parpool.runtime.slots import make_memory, map_memory
+    from pytest_parpool.runtime.memory import make_memory, map_memory
 
     fd = make_memory("parpool-used", 1)
     config.add_cleanup(lambda: os.close(fd))
@@ -81,10 +81,10 @@ def inherit(config: pytest.Config, token: str, owner_pid: int, lent: str) -> Non
     """
     used: bytearray | mmap.mmap = bytearray(1)
     if lent:
-        from pytest_parpool.runtime.slots import map_memory
+        from pytest_parpool.runtime.memory import map_for_ever
 
         fd = os.open(lent, os.O_RDWR | os.O_CLOEXEC)
-        used = map_memory(fd)
+        used = map_for_ever(fd)
         os.close(fd)
     config.stash[SHARING] = Sharing(token, owner_pid, used)
     _enter(config)

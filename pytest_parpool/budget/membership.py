@@ -89,22 +89,23 @@ def lend(config: pytest.Config) -> bytes:
     sheet = config.stash[_SHEET]
     path = ""
     if sys.platform == "linux":
-        import mmap
-
-        from pytest_parpool.runtime.slots import make_memory
+        from pytest_parpool.runtime.memory import make_memory, map_memory
 
         fd = make_memory("parpool-sheet", size_bytes(sheet.rows))
         config.add_cleanup(lambda: os.close(fd))
         path = f"/proc/{os.getpid()}/fd/{fd}"
-        config.stash[_SHEET] = Sheet.make(mmap.mmap(fd, size_bytes(sheet.rows)), sheet.slots, sheet.rows)
+        config.stash[_SHEET] = Sheet.make(map_memory(fd), sheet.slots, sheet.rows)
     return marshal.dumps((path, sheet.slots, sheet.rows, config.stash[_ENVIRONMENT]))
+
+
+def expect(config: pytest.Config, worker: WorkerId) -> None:
+    """Note that a worker will be there soon, with a test to run, for which pools of others leave its slot."""
+    config.stash[_SHEET].row(_place(worker)).go_on()
 
 
 def clear(config: pytest.Config, worker: WorkerId) -> None:
     """Note that a worker has ended, and takes no slot any more."""
-    sheet = config.stash.get(_SHEET, None)
-    if sheet is not None:
-        sheet.row(_place(worker)).clear()
+    config.stash[_SHEET].row(_place(worker)).clear()
 
 
 # --- In a worker ------------------------------------------------------------------------------------------------------
@@ -121,10 +122,10 @@ def inherit(config: pytest.Config, lent: bytes) -> None:
     path, slots, rows, environment = marshal.loads(lent)
     sheet = Sheet.alone(max(1, slots // rows))
     if path:
-        import mmap
+        from pytest_parpool.runtime.memory import map_for_ever
 
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        sheet = Sheet(mmap.mmap(fd, size_bytes(rows)))
+        sheet = Sheet(map_for_ever(fd))
         os.close(fd)
     config.stash[_SHEET] = sheet
     config.stash[_ENVIRONMENT] = environment

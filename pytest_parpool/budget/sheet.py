@@ -59,11 +59,12 @@ class Sheet:
     def read(self) -> list[tuple[bool, int, int]]:
         """Return of each row: whether it computes for a test, how many tasks it runs, and how many it would run."""
         numbers = self._numbers[_NUMBERS_ABOVE : _NUMBERS_ABOVE + self.rows * _NUMBERS_PER_ROW].tolist()
-        busy, lendings, running, wanted = (
-            numbers[column::_NUMBERS_PER_ROW] for column in (_IS_BUSY, _LENDINGS, _RUNNING, _WANTED)
-        )
-        computing = [is_busy > 0 and count <= 0 for is_busy, count in zip(busy, lendings, strict=True)]
-        return list(zip(computing, running, wanted, strict=True))
+        columns = [numbers[column::_NUMBERS_PER_ROW] for column in (_IS_BUSY, _LENDINGS, _RUNNING, _WANTED)]
+        return [
+            # Who still waits, but has no task any more, has its result, and is about to go on.
+            (is_busy > 0 and (lendings <= 0 or not (running or wanted)), running, wanted)
+            for is_busy, lendings, running, wanted in zip(*columns, strict=True)
+        ]
 
     def row(self, place: int) -> Row:
         """Return the row at a place."""

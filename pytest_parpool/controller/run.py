@@ -208,6 +208,7 @@ class ParallelRun:
             return
         if self._collection_match is not None:
             self._collection_match.asked_for(worker)
+        membership.expect(self._config, worker)
         node = self._nodes.configure(worker)
         self._pool.spawn(worker, self._nodes.first_command(node))
 

@@ -3,8 +3,11 @@
 * ``codec``, ``framing``: messages to bytes and back.
 * ``parts``: frames with large parts, that are not copied.
 * ``link``: the worker's end of its connection; ``channel``: the controller's end.
-* ``template``: the clean process that forks workers; ``lifeline``: ends workers whose controller is gone.
+* ``spawner``: what starts workers, as an interface; ``template``: the clean process that forks them.
+* ``launcher``: starts fresh interpreters instead; ``launched``: what these do first; ``exit_watch``: sees them end.
+* ``lifeline``: ends workers whose controller is gone.
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
+* ``memory``: what processes share that are no copies of one another; ``slots``: the locks that are in such memory.
 * ``forking``: the two ways to fork a process; ``sockets``: the few words of sockets that are needed.
 * ``outputs``: a worker's capture files, readable after its death.
 * ``report_queue``: all workers' events, read together; ``worker_process``: one worker's descriptors and its signals.

@@ -25,6 +25,7 @@ import time
 from collections.abc import Sequence
 
 from pytest_parpool.model.ids import WorkerId
+from pytest_parpool.runtime.memory import make_memory, map_for_ever, map_memory
 
 _UNLIMITED = 2**62
 _NUMBERS_PER_PAGE = 3
@@ -50,9 +51,7 @@ class Page:
     @classmethod
     def mapped(cls, fd: int, place: int) -> Page:
         """Return the page at a ``place`` of a ledger that was ``shared``; the descriptor can then be closed."""
-        from pytest_parpool.runtime.slots import map_memory
-
-        return cls(_page(memoryview(map_memory(fd)).cast("q"), place))
+        return cls(_page(memoryview(map_for_ever(fd)).cast("q"), place))
 
     def reset(self) -> None:
         """Begin anew, before a worker is born."""
@@ -125,8 +124,6 @@ class Ledger:
         Returns:
             Its descriptor, which is ours to close.
         """
-        from pytest_parpool.runtime.slots import make_memory, map_memory
-
         self._fd = make_memory("parpool-ledger", self._bytes)
         self._map(map_memory(self._fd))
         return self._fd

@@ -18,11 +18,11 @@ import marshal
 import mmap
 import os
 import struct
-import sys
 from typing import Any, Final
 
 from pytest_parpool.model.sync_moves import Holder
 from pytest_parpool.model.sync_requests import Origin
+from pytest_parpool.runtime.memory import make_memory
 
 SLOTS: Final = 1024
 SLOT_BYTES: Final = 512
@@ -166,37 +166,6 @@ class BrokerSlots(_Slots):
     def unmark(self, slot: int) -> None:
         """Let everybody take the slot by themselves again."""
         self._memory[slot * SLOT_BYTES] = 0
-
-
-def make_memory(name: str, size_bytes: int) -> int:
-    """Return the descriptor of new memory, filled with zeros, that has no name in the file system.
-
-    Raises:
-        OSError, OverflowError: If there can be no memory of this size.
-    """
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    else:
-        import tempfile
-
-        fd, path = tempfile.mkstemp(prefix=f"{name}-")
-        os.unlink(path)
-    try:
-        os.ftruncate(fd, size_bytes)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def map_memory(fd: int) -> mmap.mmap:
-    """Return the memory behind a descriptor, which can then be closed.
-
-    Python before 3.13 keeps a duplicate of the descriptor open, as long as the memory is used.
-    """
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(fd, 0, trackfd=False)
-    return mmap.mmap(fd, 0)
 
 
 def keep_fd(fd: int) -> int:

@@ -36,7 +36,8 @@ from pytest_parpool.model.sync_moves import (
 )
 from pytest_parpool.model.sync_requests import LockLetGo, Origin, ReleaseLock, Request, Status
 from pytest_parpool.policy.broker.broker import Broker
-from pytest_parpool.runtime.slots import SLOTS, BrokerSlots, make_memory
+from pytest_parpool.runtime.memory import make_memory
+from pytest_parpool.runtime.slots import SLOTS, BrokerSlots
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import (
     BREAKDOWN,

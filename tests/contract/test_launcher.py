@@ -126,10 +126,10 @@ def test_a_worker_has_nothing_of_its_siblings_open(start_pool: StartPool, monkey
         seen.birth(GW1)
         found = asked(seen, 0, 1)
         assert isinstance(found, list)
-        own = {"files": 3, "pipe": 1, "socket": 1}
-        if start_pool is launch and sys.version_info < (3, 13):
-            own["/memfd"] = 1  # Of the ledger; Python keeps it.
-        assert collections.Counter(found) - inherited == own
+        more = collections.Counter(found) - inherited
+        own = collections.Counter(files=3, pipe=1, socket=1)
+        # A forked one has closed some of what this process has open.
+        assert more == own or (start_pool is fork and more <= own), more
         # Standard input, output and error; and what pytest has left inheritable.
         most = launching.descriptors_of_child() if start_pool is fork else 3
         of_child = reported(seen, count=2)

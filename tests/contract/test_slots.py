@@ -11,7 +11,8 @@ import pytest
 
 from pytest_parpool.model.sync_moves import Holder
 from pytest_parpool.model.sync_requests import Origin
-from pytest_parpool.runtime.slots import SLOT_BYTES, SLOTS, BrokerSlots, PartySlots, keep_fd, make_memory
+from pytest_parpool.runtime.memory import make_memory
+from pytest_parpool.runtime.slots import SLOT_BYTES, SLOTS, BrokerSlots, PartySlots, keep_fd
 
 TEST = "tests/test_a.py::test_x (call)"
 WHERE = "tests/test_a.py:12"

@@ -50,22 +50,35 @@ def test_the_same_memory_is_the_same_sheet() -> None:
 
 def test_a_test_that_waits_lends(sheet: Sheet, account: Account) -> None:
     """It lends until the outermost wait is over, and is not there while its worker rests."""
+    share = account.open_share()
+    share.note(0, 1)
     with account.lending():
         with account.lending():
-            assert sheet.read()[1] == IS_NOT_THERE
-        assert sheet.read()[1] == IS_NOT_THERE
-    assert sheet.read()[1] == COMPUTES
+            assert sheet.read()[1] == (False, 0, 1)
+        assert sheet.read()[1] == (False, 0, 1)
+    assert sheet.read()[1] == (True, 0, 1)
     sheet.row(1).rest()
-    assert sheet.read()[1] == IS_NOT_THERE
+    assert sheet.read()[1] == (False, 0, 1)
+
+
+def test_who_waits_for_nothing_lends_nothing(sheet: Sheet, account: Account) -> None:
+    """When the last task is done the test has its slot again, also before its thread has woken up."""
+    share = account.open_share()
+    with account.lending():
+        share.note(1, 1)
+        assert sheet.read()[1] == (False, 1, 1)
+        share.note(0, 0)
+        assert sheet.read()[1] == COMPUTES
 
 
 def test_a_test_that_is_new_lends_nothing(sheet: Sheet, account: Account) -> None:
     """Whatever the last one has left open."""
     left_open = account.lending()
     left_open.__enter__()
+    account.open_share().note(0, 1)
     sheet.row(1).rest()
     sheet.row(1).go_on()
-    assert sheet.read()[1] == COMPUTES
+    assert sheet.read()[1] == (True, 0, 1)
     left_open.__exit__(None, None, None)
 
 

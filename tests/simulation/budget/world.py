@@ -78,8 +78,8 @@ class Process:
 
     @property
     def is_testing(self) -> bool:
-        """Whether it computes for a test."""
-        return self.is_busy and not self.lendings
+        """Whether it computes for a test, or waits for nothing, and so will at once."""
+        return self.is_busy and not (self.lendings and any(pool.wanted for pool in self.pools))
 
     def lend(self) -> None:
         """Wait for a pool; perhaps in a wait, as a handler of a signal may."""
