@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 
@@ -19,27 +20,27 @@ def test_the_user_decides(wanted: str) -> None:
     assert choose_start_method(wanted) == wanted
 
 
-def method_beside(name: str) -> str:
-    """Return what is chosen while a thread of that name runs."""
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait, name=name)
-    thread.start()
-    try:
-        return choose_start_method(None)
-    finally:
-        done.set()
-        thread.join()
-
-
-def test_a_process_with_threads_is_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("others", "native", "expected"),
+    [
+        ([], 1, "fork"),
+        ([THREAD_NAME], 2, "fork"),
+        ([THREAD_NAME, THREAD_NAME], 3, "fork"),
+        (["somebody"], 2, "spawn"),
+        (["somebody", THREAD_NAME], 3, "spawn"),
+        ([], 2, "spawn"),
+        ([THREAD_NAME], 3, "spawn"),
+    ],
+)
+def test_a_process_with_threads_is_not_forked(
+    monkeypatch: pytest.MonkeyPatch, others: list[str], native: int, expected: str
+) -> None:
     """Neither beside threads of Python nor beside others; the service threads of other pools do no harm."""
-    own = 1 + sum(thread.name == THREAD_NAME for thread in threading.enumerate())
-    monkeypatch.setattr(start_method, "_native_thread_count", lambda: own)
-    assert method_beside("somebody") == "spawn"
-    monkeypatch.setattr(start_method, "_native_thread_count", lambda: own + 1)
-    assert method_beside(THREAD_NAME) == "fork"
-    monkeypatch.setattr(start_method, "_native_thread_count", lambda: own + 2)
-    assert method_beside(THREAD_NAME) == "spawn"
+    threads = [threading.Thread(name=name) for name in ("MainThread", *others)]
+    there = types.SimpleNamespace(enumerate=lambda: threads, active_count=lambda: len(threads))
+    monkeypatch.setattr(start_method, "threading", there)
+    monkeypatch.setattr(start_method, "_native_thread_count", lambda: native)
+    assert choose_start_method(None) == expected
 
 
 def test_a_fresh_process_is_forked() -> None:
