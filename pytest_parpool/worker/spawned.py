@@ -1,7 +1,8 @@
 """A spawned worker's whole life: pytest from its beginning to its end, in a fresh interpreter.
 
 Nothing is inherited, so nothing has to be renewed: plugins are loaded, configured and unconfigured as in any pytest,
-and find at each point what they know from pytest-xdist (docs/explanation/spawned-workers.md). Only the run loop is ours.
+and find at each point what they know from pytest-xdist; see docs/explanation/spawned-workers.md. Only the run loop is
+ours.
 """
 
 from __future__ import annotations
