@@ -248,7 +248,7 @@ def test_errors_show_where_they_were_raised(pool: Pool, way: Way) -> None:
 def test_a_map_ends_when_all_of_it_is_done(pool: Pool, tmp_path: Path) -> None:
     """A failed chunk does not end it before the others, as in multiprocessing."""
     path = str(tmp_path / "go")
-    result = pool.starmap_async(open, [("/nonexistent/file",), (path, "x")], chunksize=1)
+    result = pool.starmap_async(os.mkdir, [("/nonexistent/folder",), (path,)], chunksize=1)
     with pytest.raises(FileNotFoundError):
         result.get()
     assert Path(path).exists()

@@ -783,8 +783,8 @@ def test_control_c_ends_the_script_and_its_workers() -> None:
         engine = ProcessEngine(2)
         print(call(engine, own_pid, 0))
         told, _ = submit(engine, time.sleep, 1000)
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             told.wait(1000)
         except KeyboardInterrupt:
             sys.exit(7)
