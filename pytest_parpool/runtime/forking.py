@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """A process that was forked here.
+    """A process that was forked here; each of the two kinds below says for itself how it is reaped.
 
     Attributes:
         pid: Its process id.

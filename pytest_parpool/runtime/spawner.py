@@ -26,7 +26,7 @@ class Born(Record):
 
 @record
 class Unborn(Record):
-    """A worker could not be forked."""
+    """A worker could not be started."""
 
     worker: WorkerId
     why: str
@@ -44,7 +44,9 @@ Word: TypeAlias = Born | Unborn | Ended
 
 
 class Spawner:
-    """The parent of all workers. Never blocks but in ``wait_exit`` and ``close``.
+    """The parent of all workers; every start method brings its own, with all that is not given here.
+
+    It never blocks but in ``wait_exit`` and ``close``.
 
     Attributes:
         is_ended: Whether it is gone, and nobody says any more how a worker ended. Set by ``receive``.
