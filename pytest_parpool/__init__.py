@@ -6,8 +6,8 @@ The package map, from the top floor down; imports go down only (``tox -e imports
 * ``controller``, ``worker``: pytest on either side of the process border.
 * ``fixtures``, ``leftovers``: what tests ask for, and what is done behind those that use shared objects.
 * ``compat``: what other plugins, and pytest's own private parts, expect of us.
-* ``budget``: the CPUs that tests, and what they start, share.
 * ``wire``: pytest's reports and warnings, to bytes and back.
+* ``budget``: the CPUs that tests, and what they start, share.
 * ``settings``, ``options``, ``hookspecs`` ...: what the user can say.
 * ``workload``: the pool for calls; knows no pytest.
 * ``sync``: the objects that tests share; knows no pytest.
