@@ -27,6 +27,7 @@ import signal
 import sys
 import threading
 import warnings
+import zlib
 
 
 def kind(path):
@@ -70,7 +71,8 @@ def state(config, session, tmp_path_factory):
         "original streams": [str(type(stream)) for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__)],
         "threads": [thread.name for thread in threading.enumerate()],
         "native threads": len(os.listdir("/proc/self/task")),
-        "random": hash(random.getstate()),
+        # No hash(): before Python 3.12 None has another one in each interpreter.
+        "random": zlib.crc32(repr(random.getstate()).encode()),
         "log handlers": [str(type(handler)) for handler in root.handlers],
         "log levels": [root.level, root.manager.disable],
         "session": [session.testsfailed, session.testscollected, session.shouldstop, session.shouldfail],
