@@ -45,21 +45,19 @@ class Replay:
 
     def report(self, node: WorkerNode, index: ItemIndex, data: bytes) -> pytest.TestReport:
         """Show a report, and return it."""
-        workerinput = node.workerinput
-        reader = self._readers.get(node)
-        if reader is None:
-            reader = self._readers[node] = ReportReader(self._config)
-        report = reader.load(
-            data,
-            worker_id=workerinput["workerid"],
-            testrun_uid=workerinput["testrunuid"],
-            item_index=index,
-        )
+        reader = self._readers.get(node) or self._make_reader(node)
+        report = reader.load(data, item_index=index)
         report.node = node  # type: ignore[attr-defined]
         if report.sections:
             self._sections[index] = report.sections
         self.show(index, report)
         return report
+
+    def _make_reader(self, node: WorkerNode) -> ReportReader:
+        workerinput = node.workerinput
+        ids = {"worker_id": workerinput["workerid"], "testrun_uid": workerinput["testrunuid"]}
+        reader = self._readers[node] = ReportReader(self._config, **ids)
+        return reader
 
     def show(self, index: ItemIndex, report: pytest.TestReport) -> None:
         """Show a report that was made here."""

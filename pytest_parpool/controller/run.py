@@ -39,7 +39,6 @@ from pytest_parpool.model.notices import (
     Gone,
     Heard,
     InterruptRequested,
-    Judged,
     NotBorn,
     Notice,
     Overdue,
@@ -229,8 +228,10 @@ class ParallelRun:
 
     def _rest(self) -> None:
         """Let workers work while none of them needs us: each message would wake us, and cost one of them its CPU."""
+        if self._showing.is_pending:
+            return
         seconds = min(self._dispatcher.quiet_seconds() / 2, _REST_SECONDS)
-        if seconds >= _LEAST_REST_SECONDS and not self._showing.is_pending:
+        if seconds >= _LEAST_REST_SECONDS:
             self._sleep(seconds)
 
     # --- Showing -----------------------------------------------------------------------------------------------------
@@ -239,17 +240,15 @@ class ParallelRun:
         """Replay for so long, or until there is nothing more to show."""
         end = self._clock() + seconds
         while self._showing.is_pending and self._clock() < end:
-            match self._showing.show_next():
-                case Judged() as judged:
-                    # Either something asks to stop because of the failure, or the run goes on.
-                    self._look_for_stop()
-                    if not self._has_requested_stop:
-                        self._take(judged)
-                case Spawn(worker):
-                    self._spawn(worker)
-                case None:
-                    pass
+            follows = self._showing.show_next()
             self._look_for_stop()
+            if follows is None:
+                continue
+            if isinstance(follows, Spawn):
+                self._spawn(follows.worker)
+            elif not self._has_requested_stop:
+                # Nothing asks to stop because of the failure, so the run goes on.
+                self._take(follows)
 
     def _look_for_stop(self) -> None:
         if not self._has_requested_stop and (self._session.shouldfail or self._session.shouldstop):

@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from pytest_parpool.budget.limiting import environ_at_load
-from pytest_parpool.compat import fork_safety, native_threads
+from pytest_parpool.compat import fork_safety
+from pytest_parpool.runtime import native_threads
 from pytest_parpool.settings import Settings
 
 

@@ -1,8 +1,11 @@
 """Reports between the two sides, through pytest's own hooks, so that plugins' reports and extras travel too.
 
 An item has three reports, and those of passed phases differ in a few fields only. If nobody but pytest itself has a say
-in how reports travel, the second and third of an item travel as what is different from the first: that halves what
-forwarding a short test costs. Whether a report came whole or so cannot be told from it.
+in how reports travel, the first of an item travels as its bare fields, and the second and third as what is different
+from those: forwarding a short test costs a third then. How a report came cannot be told from it.
+
+On the wire a report is a dictionary, which the hooks have made and take, or a pair: whether it is a difference, and the
+fields.
 """
 
 from __future__ import annotations
@@ -39,13 +42,15 @@ class ReportWriter:
         )
         self._first: dict[str, Any] | None = None
         self._own_fields = pytest.TestReport("", ("", None, ""), {}, "passed", None, "setup").__dict__.keys()
+        # What pytest makes such a report of: the id has been a private object since pytest 9.2, which cannot travel.
+        self._arguments = ("nodeid", *(name for name in self._own_fields if name not in ("_id", "nodeid")))
 
     def dump(self, report: pytest.TestReport) -> tuple[bytes, tuple[str, ...]]:
         """Return the report as bytes, and the places whose values had to become text (see ``plain.dumps``)."""
         if self._first is not None:
             changes = self._changes(report, self._first)
             if changes is not None:
-                return _dumps((changes,)), ()
+                return _dumps((True, changes)), ()
         # A plugin's object that hangs on the report may be the same in all phases, and have changed nevertheless.
         is_base = (
             self._may_abridge
@@ -56,10 +61,8 @@ class ReportWriter:
         self._first = dict(report.__dict__) if is_base else None
         if is_base and not report.user_properties:
             # Nothing in it is a user's, so nobody need look through it.
-            data = report._to_json()  # noqa: SLF001  -- what the one implementation of the hook calls
-            data["$report_type"] = "TestReport"
             with contextlib.suppress(ValueError):  # But for a node id or a keyword of a subclass of str.
-                return _dumps(data), ()
+                return _dumps((False, {name: getattr(report, name) for name in self._arguments})), ()
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         assert data is not None, f"no plugin can serialize {type(report).__name__}"
         encoded, lost_types = plain.dumps(data)
@@ -93,33 +96,48 @@ class ReportReader:
 
     Args:
         config: Pytest's, in the controller.
+        extras: Attributes that all its reports get.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, **extras: Any) -> None:
         self._config = config
+        self._extras = extras
         self._first: dict[str, Any] = {}
 
     def load(self, data: bytes, **extras: Any) -> pytest.TestReport:
-        """Return the report that ``ReportWriter.dump`` saw, with ``extras`` as further attributes.
+        """Return the report that ``ReportWriter.dump`` saw, with all extras as further attributes.
 
-        The extras are given before plugins rebuild the report, as their own versions of the hook expect it.
+        They are given before plugins rebuild the report, as their own versions of the hook expect it.
         """
         values = _loads(data)
         report: pytest.TestReport
         if isinstance(values, tuple):
-            report = pytest.TestReport.__new__(pytest.TestReport)
-            fields = report.__dict__
-            fields.update(self._first)
-            fields["keywords"] = dict(fields["keywords"])
-            fields["user_properties"] = []
-            fields["sections"] = list(fields["sections"])
-            fields.update(values[0])
-            return report
-        values.update(extras)
-        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=values)
-        assert report is not None, "no plugin could rebuild a report"
-        self._first = dict(report.__dict__)
+            is_difference, fields = values
+            if is_difference:
+                return _like(self._first, {**fields, **extras})
+            report = pytest.TestReport(**fields, **self._extras, **extras)
+        else:
+            values.update(self._extras, **extras)
+            hook = self._config.hook.pytest_report_from_serializable
+            report = hook(config=self._config, data=values)
+            assert report is not None, "no plugin could rebuild a report"
+            report.__dict__.pop("$report_type", None)  # Pytest leaves it there.
+        if type(report) is pytest.TestReport:
+            # What reporting hooks change in this one the next one has not.
+            self._first = _like(report.__dict__, {}).__dict__
         return report
+
+
+def _like(fields: dict[str, Any], changes: dict[str, Any]) -> pytest.TestReport:
+    """Return a report that differs in ``changes`` only, and whose containers are its own."""
+    report = pytest.TestReport.__new__(pytest.TestReport)
+    own = report.__dict__
+    own.update(fields)
+    own["keywords"] = dict(fields["keywords"])
+    own["user_properties"] = []
+    own["sections"] = list(fields["sections"])
+    own.update(changes)
+    return report
 
 
 def _has_core_only(config: pytest.Config, name: str) -> bool:

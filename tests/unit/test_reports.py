@@ -1,0 +1,92 @@
+"""Reports on their way: what comes out is what went in, however it travelled."""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any
+
+import pytest
+
+from pytest_parpool.wire.reports import ReportReader, ReportWriter
+
+PHASES = ("setup", "call", "teardown")
+
+
+def make_report(when: Any, **changes: Any) -> pytest.TestReport:
+    """Return one as pytest makes them."""
+    fields: dict[str, Any] = {
+        "nodeid": "folder/test_it.py::TestIt::test_it[1]",
+        "location": ("folder/test_it.py", 3, "TestIt.test_it[1]"),
+        "keywords": {"test_it[1]": 1, "TestIt": 1},
+        "outcome": "passed",
+        "longrepr": None,
+        "duration": 0.25,
+        "start": 1.0,
+        "stop": 1.25,
+    }
+    return pytest.TestReport(**{**fields, "when": when, **changes})
+
+
+def shown(report: pytest.TestReport) -> dict[str, Any]:
+    """Return what a plugin can see of a report, its longrepr as text."""
+    return {**report._to_json(), "longrepr": str(report.longrepr)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"user_properties": [("name", [1, 2])]},
+        {"sections": [("Captured stdout call", "text")]},
+        {"location": ("other.py", None, "test_it")},
+        {"outcome": "failed", "longrepr": "it failed"},
+    ],
+    ids=["plain", "properties", "sections", "location", "failure"],
+)
+@pytest.mark.parametrize("at", PHASES)
+def test_all_three_phases(pytestconfig: pytest.Config, changes: dict[str, Any], at: str) -> None:
+    """Whichever of them is the one that differs."""
+    writer = ReportWriter(pytestconfig)
+    reader = ReportReader(pytestconfig, worker_id="gw1")
+    for when in PHASES:
+        report = make_report(when, **(changes if when == at else {}))
+        data, lost = writer.dump(report)
+        found = reader.load(data, item_index=7)
+        assert not lost
+        assert type(found) is pytest.TestReport
+        assert shown(found) == {**shown(report), "worker_id": "gw1", "item_index": 7}
+        assert (found.nodeid, found.when) == (report.nodeid, when)
+
+
+def test_later_phases_are_short(pytestconfig: pytest.Config) -> None:
+    """They travel as what is different, which is why there are pairs at all."""
+    writer = ReportWriter(pytestconfig)
+    first, second, _ = (writer.dump(make_report(when))[0] for when in PHASES)
+    assert marshal.loads(first)[0] is False
+    assert marshal.loads(second) == (True, {"when": "call", "sections": []})
+
+
+def test_what_a_hook_changes_stays_in_its_report(pytestconfig: pytest.Config) -> None:
+    """A plugin that adds to a phase's report has not added to those of the next ones."""
+    writer = ReportWriter(pytestconfig)
+    reader = ReportReader(pytestconfig)
+    for when in PHASES:
+        found: Any = reader.load(writer.dump(make_report(when))[0])
+        assert found.sections == []
+        assert found.user_properties == []
+        assert "added" not in found.keywords
+        found.sections.append(("added", "text"))
+        found.user_properties.append(("added", 1))
+        found.keywords["added"] = 1
+
+
+def test_a_node_id_that_is_no_plain_text(pytestconfig: pytest.Config) -> None:
+    """It travels as its text."""
+
+    class Text(str):
+        __slots__ = ()
+
+    report = make_report("setup", keywords={Text("marked"): 1})
+    data, lost = ReportWriter(pytestconfig).dump(report)
+    assert not lost
+    assert list(ReportReader(pytestconfig).load(data).keywords) == ["marked"]
