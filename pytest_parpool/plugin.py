@@ -113,8 +113,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     config.add_cleanup(functools.partial(runs.leave_budget, find_budget))
     if settings.processes and not config.option.collectonly:
         # Here, before other plugins are configured: see there.
+        from pytest_parpool import garbage
         from pytest_parpool.compat.rerun_plan import REGISTRATIONS, Registrations
-        from pytest_parpool.controller import garbage
 
         config.stash[REGISTRATIONS] = Registrations(config)
         config.add_cleanup(functools.partial(garbage.thaw, config))

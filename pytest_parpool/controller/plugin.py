@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_parpool import garbage
 from pytest_parpool.compat import random_state
 from pytest_parpool.compat.rerun_plan import REGISTRATIONS
-from pytest_parpool.controller import garbage
 from pytest_parpool.controller.preparation import Preparation
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.settings import Settings

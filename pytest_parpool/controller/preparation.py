@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_parpool import garbage
 from pytest_parpool.compat import random_state
 from pytest_parpool.compat.rerun_plan import RerunPlan
 from pytest_parpool.compat.rerun_plan import make_plan as make_rerun_plan
-from pytest_parpool.controller import durations, garbage, start_method
+from pytest_parpool.controller import durations, start_method
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
 from pytest_parpool.controller.terminal import TerminalLines

@@ -8,6 +8,7 @@ ours.
 from __future__ import annotations
 
 import contextlib
+import functools
 import marshal
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from pytest_parpool import sharing
+from pytest_parpool import garbage, sharing
 from pytest_parpool.budget import membership
 from pytest_parpool.compat import log_lines, pytest_internals, rerunfailures
 from pytest_parpool.compat.spawned_worker import NAME
@@ -112,6 +113,7 @@ class SpawnedWorker:
     def begin(self, config: pytest.Config) -> None:
         """Wait to be told who this is. Called by our own plugin before anything is configured."""
         self._config = config
+        config.add_cleanup(functools.partial(garbage.thaw, config))
         while self._link.inbox.identity is None:
             self._link.receive()
         take_identity(config, marshal.loads(self._link.inbox.identity))
@@ -149,7 +151,8 @@ class SpawnedWorker:
         option = session.config.option
         # Errors of the collection are the controller's to report, and end nothing here, also with ``-x``.
         maxfail, option.maxfail = option.maxfail, 0
-        result = yield
+        with garbage.kept_out(session.config) if session.config.stash[SETTINGS].gc_freeze else contextlib.nullcontext():
+            result = yield
         option.maxfail = maxfail
         session.testsfailed = 0
         link, is_stop_watched = self._link, self._order.is_stop_watched

@@ -86,7 +86,7 @@ def state(config, session, tmp_path_factory):
         "options": {name: repr(value) for name, value in option.items()},
         "workerinput": config.workerinput,
         "workeroutput": config.workeroutput,
-        "garbage collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
+        "garbage collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0],
         "umask": umask,
         "leads its session": os.getpid() == os.getpgrp() == os.getsid(0),
         "parent": os.getppid(),
