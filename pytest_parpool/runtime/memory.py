@@ -15,7 +15,7 @@ def make_memory(name: str, size_bytes: int) -> int:
     Raises:
         OSError, OverflowError: If there can be no memory of this size.
     """
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
     else:
         import tempfile

@@ -15,6 +15,7 @@ from typing import Final
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.sync.broker_process import BrokerProcess
 
+_OPEN_MAX: Final = 10240  # of macOS
 _FIRST_FOREIGN_FD: Final = 4  # behind the standard streams and the listener
 
 
@@ -24,8 +25,7 @@ def main() -> None:
     os.setsid()
     os.chdir("/")  # The directory may have to go before us.
     _close_foreign_fds()
-    _, most_fds = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_fds, most_fds))
+    _raise_fd_limit()
     try:
         process = BrokerProcess(RawSocket(fileno=int(listener_fd)), int(owner_pid), token)
     except ProcessLookupError:  # The run is over already.
@@ -45,6 +45,14 @@ def main() -> None:
     if address.startswith("/"):  # Elsewhere it has no file.
         os.unlink(address)
         os.rmdir(os.path.dirname(address))
+
+
+def _raise_fd_limit() -> None:
+    """Allow ourselves as many descriptors as we may have: every thread of every process needs one of ours."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # On macOS there is no limit, as a rule, but one has to be named, which is not to be higher (setrlimit(2)).
+    wanted = max(now, _OPEN_MAX) if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _close_foreign_fds() -> None:

@@ -55,7 +55,7 @@ def warn_at_line(text: str, category: type[Warning]) -> None:
         Warning: If warnings are errors.
     """
     frame: FrameType | None = _getframe(1)
-    while frame is not None and _shown.get(frame.f_code.co_filename, "") is None:
+    while frame is not None and _show(frame.f_code.co_filename) is None:
         frame = frame.f_back
     if frame is None:  # There is always somebody who calls, but for a thread that runs one of our own methods.
         _warn_explicit(text, category, "", 0)

@@ -3,6 +3,9 @@
 Theory of operation. Who waits takes a ticket first, while it still has the lock; so a notification that comes between
 its letting go and its waiting is not lost. Who is interrupted, or cancelled, after it got its ticket gives it up, and
 passes on the notification that it may have had.
+
+A thread and a task do the same, in ``_wait``. It is a coroutine, which a thread runs itself: its steps block instead of
+suspending it, so that it runs to its end at once.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from typing import ClassVar, TypeVar
 
 from pytest_parpool.errors import ParpoolError
 from pytest_parpool.model.sync_requests import EnlistCondition, NotifyCondition, WaitCondition
+from pytest_parpool.sync.condition_lock import AwaitedSteps, BlockingSteps, ConditionLock, Steps
 from pytest_parpool.sync.errors import BrokenConditionError, BrokenObjectError, LockTimeoutError, NotHeldError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.proxy import Proxy
-from pytest_parpool.sync.rlock import RLock
 from pytest_parpool.sync.system import System
 
 # Pytest shows the line that called, not what lies below it.
@@ -25,35 +28,6 @@ __tracebackhide__ = True
 _T = TypeVar("_T")
 
 _ALL = -1
-
-
-class ConditionLock(RLock):
-    """The lock of a condition."""
-
-    kind: ClassVar[str] = "the lock of condition"
-    prefix: ClassVar[str] = "condition:"
-
-    def own_hold(self) -> Hold | None:
-        """Return this thread's, or task's, hold; None if it has none."""
-        return self._own_hold()
-
-    def let_go(self, hold: Hold) -> int:
-        """Release it, however often it was taken; return how often that was."""
-        depth, hold.depth = hold.depth, 1
-        self.release()
-        return depth
-
-    async def let_go_async(self, hold: Hold) -> int:
-        """Release it in a task; otherwise as ``let_go``."""
-        depth, hold.depth = hold.depth, 1
-        await self._release_async()
-        return depth
-
-    def restore_depth(self, depth: int) -> None:
-        """Have it as often as before."""
-        hold = self._own_hold()
-        assert hold is not None
-        hold.depth = depth
 
 
 class Condition(Proxy):
@@ -94,75 +68,47 @@ class Condition(Proxy):
             BrokenConditionError: If somebody has died with the lock, who might have notified; a RuntimeError.
             DeadlockError: If the lock can never be had again; it is not held then.
         """
-        hold = self._need_hold()
-        seconds = None if timeout is None else max(0.0, timeout)
-        depth = hold.depth
+        steps = BlockingSteps(self._party, self._lock)
         try:
-            is_notified = self._wait_without(hold, seconds)
-        except BaseException:
-            self._take_again(depth)
-            raise
-        try:
-            self._take_again(depth)
-        except BaseException:
-            self._pass_on(is_notified=is_notified)
-            raise
-        return is_notified
-
-    def _wait_without(self, hold: Hold, seconds: float | None) -> bool:
-        """Let the lock go and wait."""
-        is_used = False
-        try:
-            ticket = self._party.ask(EnlistCondition(self.name))
-            self._lock.let_go(hold)
-            self._party.ask(WaitCondition(self.name, ticket, seconds))
-            is_used = True
-        except LockTimeoutError as error:
-            is_used = True
-            self._party.remember_timeout(error, seconds)
-            return False
-        except BrokenObjectError as error:
-            is_used = True
-            raise BrokenConditionError(str(error)) from None
-        finally:
-            if not is_used:
-                self._give_up()
-        return True
-
-    def _take_again(self, depth: int) -> None:
-        if self._lock.own_hold() is None:  # else it was interrupted before it was let go
-            self._lock.acquire()
-        self._lock.restore_depth(depth)
+            # In one line: if a handler raised before the coroutine is begun, Python would warn that it never was.
+            self._wait(timeout, steps).send(None)
+        except StopIteration as end:
+            return bool(end.value)
+        raise AssertionError("blocking steps were suspended")
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """Wait in a task of an event loop, whose other tasks go on meanwhile; otherwise as ``wait``.
 
         If the task is cancelled, it takes the lock again before it goes on, as in ``asyncio``.
         """
+        return await self._wait(timeout, AwaitedSteps(self._party, self._lock))
+
+    async def _wait(self, timeout: float | None, steps: Steps) -> bool:
+        """Wait, as a thread or as a task."""
         hold = self._need_hold()
         seconds = None if timeout is None else max(0.0, timeout)
         depth = hold.depth
         try:
-            is_notified = await self._wait_without_async(hold, seconds)
+            is_notified = await self._wait_without(hold, seconds, steps)
         except GeneratorExit:  # The loop has gone, and nothing can be waited for any more.
             raise
         except BaseException:
-            await self._take_again_async(depth)
+            await steps.take_again(depth)
             raise
         try:
-            await self._take_again_async(depth)
+            await steps.take_again(depth)
         except BaseException:
             self._pass_on(is_notified=is_notified)
             raise
         return is_notified
 
-    async def _wait_without_async(self, hold: Hold, seconds: float | None) -> bool:
+    async def _wait_without(self, hold: Hold, seconds: float | None, steps: Steps) -> bool:
         """Let the lock go and wait."""
         is_used = False
         try:
-            ticket = await self._party.ask_async(EnlistCondition(self.name))
-            await self._lock.let_go_async(hold)
-            await self._party.ask_async(WaitCondition(self.name, ticket, seconds))
+            ticket = await steps.ask(EnlistCondition(self.name))
+            await steps.let_go(hold)
+            await steps.ask(WaitCondition(self.name, ticket, seconds))
             is_used = True
         except LockTimeoutError as error:
             is_used = True
@@ -175,20 +121,6 @@ class Condition(Proxy):
             if not is_used:
                 self._give_up()
         return True
-
-    async def _take_again_async(self, depth: int) -> None:
-        """Take the lock, also if the task is cancelled meanwhile; that it was is told afterwards."""
-        from asyncio import CancelledError
-
-        cancelled: CancelledError | None = None
-        while self._lock.own_hold() is None:
-            try:
-                await self._lock.acquire_async()
-            except CancelledError as error:  # noqa: PERF203  -- once more, as often as it takes
-                cancelled = error
-        self._lock.restore_depth(depth)
-        if cancelled is not None:
-            raise cancelled
 
     def _give_up(self) -> None:
         """Have nobody notify a ticket that is not waited with; what it was notified of already is passed on."""

@@ -1,26 +1,20 @@
-"""All of a process's connections: finds the one for the thread that asks, opens it, and gives it up when interrupted.
+"""What this process asks the broker: finds the connection for it, waits for the answer, and returns or raises it.
 
-Theory of operation. Each thread keeps the connections that are idle, last used first; there is more than one only if a
-signal handler asked while the thread waited for an answer. They are closed when the thread ends. After a fork the child
-forgets them, which closes its copies, and has a name and a key of its own.
+``thread_connections`` has the connections of its threads, ``awaiting`` those of its event loops.
 """
 
 from __future__ import annotations
 
-from _thread import RLock, _local
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_parpool.errors import ParpoolError
-from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import Origin, Request, Status
-from pytest_parpool.runtime.slots import PartySlots
-from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply
+from pytest_parpool.runtime.sync_codec import Abandon
 from pytest_parpool.sync.caller import find_line
 from pytest_parpool.sync.connection import Connection, ConnectionLostError, telling
 from pytest_parpool.sync.errors import (
     BrokenObjectError,
-    BrokerLostError,
     DeadlockError,
     LockTimeoutError,
     MismatchError,
@@ -28,19 +22,15 @@ from pytest_parpool.sync.errors import (
     UnfitError,
 )
 from pytest_parpool.sync.holds import Hold
-from pytest_parpool.sync.lanes import lane_of, new_lane, running_task
 from pytest_parpool.sync.service import Service
 from pytest_parpool.sync.system import System
+from pytest_parpool.sync.thread_connections import ThreadConnections
 
 if TYPE_CHECKING:
     from pytest_parpool.sync.awaiting import LoopConnections
 
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
-
-_ConnectionT = TypeVar("_ConnectionT", bound=Connection)
-
-_KEY_BYTES: Final = 8
 
 _ERRORS: Final[dict[Status, type[ParpoolError]]] = {
     Status.TIMED_OUT: LockTimeoutError,
@@ -52,60 +42,29 @@ _ERRORS: Final[dict[Status, type[ParpoolError]]] = {
 }
 
 
-class Connections:
+class Connections(ThreadConnections):
     """This process's ways to the broker. Used by all of its threads.
 
     Args:
-        service: Where the broker is.
-        name: What this process is called in messages.
-        forget_holds: Called in a forked child, before anything else is done.
+        service: See ``ThreadConnections``.
+        name: See ``ThreadConnections``.
+        forget_holds: See ``ThreadConnections``.
 
     Attributes:
-        name: As given; after a fork, another one.
-        pid: This process's id.
         test: The test under way, with its phase; what runs instead; or empty.
-        slots: The shared memory; None until the first connection is open.
     """
 
     def __init__(self, service: Service, name: str, forget_holds: Callable[[], None]) -> None:
-        self.service = service
-        self._forget_holds = forget_holds
-        self.name = name
+        super().__init__(service, name, forget_holds)
         self.test = ""
-        self.slots: PartySlots | None = None
-        self._broker = ""
-        self._is_lost = False
-        self._begin()
-
-    def _begin(self) -> None:
-        self.pid = System.getpid()
-        self._key = f"{self.pid}-{System.urandom(_KEY_BYTES).hex()}"
-        # For the signal handler that opens one while its thread opens another, it is re-entrant.
-        self._opening = RLock()
-        self._local = _local()
-        self._abandoned: list[tuple[ConnectionId, int]] = []
         self._of_loops: LoopConnections | None = None
 
     def begin_anew(self) -> None:
-        """Begin anew in a forked child: nothing of the parent's is this process's."""
-        self.name = f"process {System.getpid()}, started by {self.name}"
+        """See ``ThreadConnections.begin_anew``."""
         if self._of_loops is not None:
             self._of_loops.close_copies()
-        self._begin()
-        self._forget_holds()
-
-    def lane(self) -> int:
-        """Return the number of the task that runs in this thread, or of the thread if none does."""
-        if (task := running_task()) is not None:
-            return lane_of(task)
-        # A thread's ``get_ident`` may be that of one that has ended with a lock.
-        try:
-            lane: int = self._local.lane
-        except AttributeError:
-            lane = self._local.lane = new_lane()
-        return lane
-
-    # --- Asking -------------------------------------------------------------------------------------------------------
+            self._of_loops = None
+        super().begin_anew()
 
     def ask(self, request: Request | Abandon, hold: Hold | None = None, *, fds: list[int] | None = None) -> Any:
         """Ask the broker, wait for the answer, and return its value. May take as long as the request's timeout.
@@ -143,7 +102,9 @@ class Connections:
         finally:
             # A traceback would keep them for longer than the thread is there, and in a cycle.
             del idle, connection
-        return self._value(reply)
+        if reply.status is Status.DONE:
+            return reply.value
+        raise _ERRORS[reply.status](reply.value)
 
     async def ask_async(self, request: Request, hold: Hold | None = None) -> Any:
         """Ask as ``ask`` does, but let the loop's other tasks go on until the answer is there.
@@ -176,7 +137,9 @@ class Connections:
             if isinstance(error, ConnectionLostError):
                 raise self._lost(connection) from None
             raise
-        return self._value(reply)
+        if reply.status is Status.DONE:
+            return reply.value
+        raise _ERRORS[reply.status](reply.value)
 
     def end_closed_loops(self) -> None:
         """Give up what tasks of loops that are closed still waited for."""
@@ -225,91 +188,3 @@ class Connections:
         if hold is not None:
             return Origin(hold.lane, hold.test, hold.where)
         return Origin(self.lane(), self.test, find_line())
-
-    def _value(self, reply: Reply) -> Any:
-        if reply.status is Status.DONE:
-            return reply.value
-        raise _ERRORS[reply.status](reply.value)
-
-    # --- Connections --------------------------------------------------------------------------------------------------
-
-    def need_slots(self) -> PartySlots:
-        """Return the shared memory; get it, if this process has none, or a test has closed its descriptor."""
-        slots = self.slots
-        if slots is None or not slots.is_connected():
-            self._idle().append(self._open())
-            slots = self.slots
-            assert slots is not None
-        return slots
-
-    def _idle(self) -> list[Connection]:
-        if System.getpid() != self.pid:  # Forked by somebody who runs no after-fork hooks.
-            self.begin_anew()
-        try:
-            idle: list[Connection] = self._local.idle
-        except AttributeError:
-            idle = self._local.idle = []
-        return idle
-
-    def _take(self, idle: list[Connection]) -> Connection:
-        while idle:
-            connection = idle.pop()
-            if connection.is_connected():
-                # What was asked before is granted for good, also if this is interrupted before it asks.
-                connection.under_way = 0
-                return connection
-            connection.close()  # A test has closed it.
-        return self._open()
-
-    def _open(self) -> Connection:
-        return self._open_as(Connection)
-
-    def _open_as(self, kind: type[_ConnectionT]) -> _ConnectionT:
-        if self._is_lost:
-            raise ConnectionLostError
-        with self._opening:
-            wants_slots = self.slots is None or not self.slots.is_connected()
-            abandoned = tuple(self._abandoned)
-            token = self.service.token
-            hello = Hello(token, self.name, self._key, self.pid, wants_slots, abandoned, kind.is_blocking)
-            # A second broker would know nothing of what the first one kept.
-            connection = kind.open(self.service, hello, may_start=not self._broker)
-            if self._broker not in {"", connection.broker}:
-                connection.close()
-                raise ConnectionLostError
-            self._broker = connection.broker
-            for fd in connection.take_fds():
-                # Never closed: that would free all locks of this process.
-                if self.slots is None:
-                    self.slots = PartySlots(fd)
-                else:
-                    self.slots.replace_fd(fd)
-            del self._abandoned[: len(abandoned)]
-        return connection
-
-    def _give_up(self, idle: list[Connection], connection: Connection) -> None:
-        """Close a connection whose answer nobody will read, and say so on a new one.
-
-        At once: what was granted on it may be what others wait for.
-        """
-        if connection in idle:
-            idle.remove(connection)
-        connection.close()
-        try:
-            idle.append(self._open())
-        except (ConnectionLostError, ParpoolError):  # Then there is nobody to be told.
-            pass
-
-    def _abandon(self, connection: Connection) -> None:
-        if connection.under_way:
-            self._abandoned.append((connection.connection, connection.under_way))
-
-    def _lost(self, connection: Connection | None) -> BrokerLostError:
-        if connection is None or connection.is_connected():
-            self._is_lost = True
-        else:  # A test has closed our descriptor during the wait; others will do.
-            self._abandon(connection)
-        return BrokerLostError(
-            f"the broker of shared objects, which {self.name} has asked, is not there any more: the run, or the "
-            "process that made them, has ended, or it was killed; what it kept is lost"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 from pytest_parpool.sync.system import System
@@ -20,7 +21,7 @@ def watch(pid: int) -> int | None:
     Raises:
         ProcessLookupError: If there is no such process.
     """
-    if not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return None
     try:
         return os.pidfd_open(pid)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import ClassVar
 
+from pytest_parpool.sync.acquiring import wait_seconds
 from pytest_parpool.sync.errors import LockTimeoutError
-from pytest_parpool.sync.locking import wait_seconds
-from pytest_parpool.sync.proxy import Proxy
+from pytest_parpool.sync.proxy import Acquirable
 
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
 
 
-class Lock(Proxy):
+class Lock(Acquirable):
     """Like ``threading.Lock`` and ``multiprocessing.Lock``; not re-entrant.
 
     Whoever dies with it leaves it free, and the next one is warned.
@@ -96,22 +96,6 @@ class Lock(Proxy):
 
     async def _release_async(self) -> None:
         await self._party.locks.release_async(self._lock_name)
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()
-
-    async def __aenter__(self) -> bool:
-        return await self.acquire_async()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._release_async()
 
 
 class Within:

@@ -16,10 +16,11 @@ from typing import Final
 from pytest_parpool.model.sync_moves import Holder
 from pytest_parpool.model.sync_requests import AcquireLock, LockLetGo, OpenLock, ReleaseLock
 from pytest_parpool.runtime.slots import PartySlots
-from pytest_parpool.sync.caller import find_line, warn_at_line
+from pytest_parpool.sync.acquiring import warn_of_dead
+from pytest_parpool.sync.caller import find_line
 from pytest_parpool.sync.connection import telling
 from pytest_parpool.sync.connections import Connections
-from pytest_parpool.sync.errors import AbandonedLockWarning, BrokerLostError
+from pytest_parpool.sync.errors import BrokerLostError
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.lanes import running_task
 from pytest_parpool.sync.system import System
@@ -27,7 +28,6 @@ from pytest_parpool.sync.system import System
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
 
-_FOR_EVER: Final = -1
 # Of so many locks it is kept what is said when they are let go: always the same, and somebody waits for it.
 _MOST_KEPT: Final = 256
 
@@ -78,7 +78,6 @@ class Locks:
         if slot is None:
             slot = self._open(name)
         lane, where, test = connections.lane(), find_line(), connections.test
-        dead: Holder | None = None
         slots = connections.slots
         assert slots is not None  # They came with the connection on which the slot's number came.
         if slot >= 0 and not slots.is_marked(slot):
@@ -88,11 +87,10 @@ class Locks:
             try:
                 if taken.setdefault(slot, hold) is hold:
                     if slots.try_take(slot):
-                        if slots.has_note(slot):
-                            dead = slots.read_note(slot)
+                        text = _who_died(slots.read_note(slot), shown) if slots.has_note(slot) else ""
                         slots.write_note(slot, connections.name, connections.pid, lane, test, where, System.monotonic())
                         # In one line: a bare `return True` would stand outside of the `try` in the bytecode.
-                        return dead is None or warn_of_dead(_describe_dead(dead, shown))
+                        return not text or warn_of_dead(text)
                     del taken[slot]
             except BaseException:
                 self._give_back(slots, slot, name, hold)
@@ -100,12 +98,12 @@ class Locks:
         if not asks:
             return False
         hold = Hold(self.managed, name, shown, lane, test, where)
+        # Not in a function of its own: before 3.11 a handler may raise between its return and ours.
         try:
             text = connections.ask(AcquireLock(name, timeout), hold)
             return not text or warn_of_dead(text)
         except BaseException:
-            if self.managed.get(name) is hold:  # It was granted; else ``ask`` has undone it.
-                self.release(name)
+            self._undo_grant(hold)
             raise
 
     async def acquire_async(self, name: str, shown: str, timeout: float | None) -> bool:
@@ -121,8 +119,7 @@ class Locks:
             text = await connections.ask_async(AcquireLock(name, timeout), hold)
             return not text or warn_of_dead(text)
         except BaseException:
-            if self.managed.get(name) is hold:  # It was granted; else ``ask_async`` has undone it.
-                self.release(name)
+            self._undo_grant(hold)
             raise
 
     async def release_async(self, name: str) -> None:
@@ -209,6 +206,11 @@ class Locks:
                 self._connections.send(_released(name))
             raise
 
+    def _undo_grant(self, hold: Hold) -> None:
+        """Release what the broker gave for an acquire that is interrupted, unless asking has undone it."""
+        if self.managed.get(hold.key) is hold:
+            self.release(hold.key)
+
     def _give_back(self, slots: PartySlots, slot: int, name: str, hold: Hold) -> None:
         """Undo a taking that was interrupted, or finish a releasing, however far it came."""
         if self.taken.get(slot) is hold:
@@ -240,35 +242,10 @@ def _let_go(name: str) -> bytes:
     return telling(LockLetGo(name))
 
 
-def wait_seconds(timeout: float | None, *, is_blocking: bool) -> float | None:
-    """Return the timeout of a request from the arguments of an ``acquire``.
-
-    None and -1 mean for ever, as in ``multiprocessing`` and ``threading``; other negative numbers mean 0.
-
-    Raises:
-        ValueError: If a timeout is given for something that does not wait, as in ``threading``.
-    """
-    if not is_blocking:
-        if timeout is not None and timeout != _FOR_EVER:
-            raise ValueError("timeout: can't be given for a non-blocking call")
-        return 0
-    if timeout is None or timeout == _FOR_EVER:
-        return None
-    return max(0.0, timeout)
-
-
-def warn_of_dead(text: str) -> bool:
-    """Warn the user's line that who had this before died with it; return True.
-
-    Raises:
-        AbandonedLockWarning: If warnings are errors.
-    """
-    warn_at_line(text, AbandonedLockWarning)
-    return True
-
-
-def _describe_dead(dead: Holder, shown: str) -> str:
-    """Say who died with a lock, in the words of the broker, which knows also how."""
+def _who_died(dead: Holder | None, shown: str) -> str:
+    """Say who died with a lock, in the words of the broker, which knows also how; empty if that cannot be read."""
+    if dead is None:
+        return ""
     origin = dead.origin
     test = f" in {origin.test}" if origin.test else ""
     return (

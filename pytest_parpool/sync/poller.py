@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -18,14 +19,21 @@ class Poller:
     With ``poll`` the kernel looks at every one of them whenever it begins to wait, and when it ends; with ``epoll``
     only at those that have something. It does so twice for each turn that somebody has with a contended lock.
 
+    Only Linux has ``epoll``. The ``poll`` of macOS does for sockets, and that is all that is waited for there.
+
     Args:
-        has_epoll: Whether there is ``epoll``; given in tests only.
+        has_epoll: Whether to use ``epoll`` where there is one; given in tests only.
     """
 
-    def __init__(self, *, has_epoll: bool = hasattr(select, "epoll")) -> None:
-        self._poll: Any = select.epoll() if has_epoll else select.poll()
+    def __init__(self, *, has_epoll: bool = True) -> None:
+        self._poll: Any
         # Both round up: to wake a moment before a deadline would be to wake twice.
-        self._units_per_second = 1 if has_epoll else _MILLISECONDS
+        if sys.platform == "linux" and has_epoll:
+            self._poll = select.epoll()
+            self._units_per_second = 1
+        else:
+            self._poll = select.poll()
+            self._units_per_second = _MILLISECONDS
         self._reactions: dict[int, Reaction] = {}
 
     def add(self, fd: int, reaction: Reaction) -> None:

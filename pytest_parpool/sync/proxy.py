@@ -7,7 +7,9 @@ that is.
 
 from __future__ import annotations
 
+import abc
 import os
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_parpool.sync.claims import Claim, claim_new
@@ -82,6 +84,42 @@ class Proxy:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+class Acquirable(Proxy, abc.ABC):
+    """What is acquired and released, also by ``with`` and ``async with``."""
+
+    @abc.abstractmethod
+    def acquire(self) -> bool:
+        """Acquire it; return whether it was."""
+
+    @abc.abstractmethod
+    async def acquire_async(self) -> bool:
+        """Acquire it in a task of an event loop; otherwise as ``acquire``."""
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Release it."""
+
+    @abc.abstractmethod
+    async def _release_async(self) -> None:
+        """Release it in a task; if that is cancelled meanwhile, it is done nevertheless."""
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> bool:
+        return await self.acquire_async()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._release_async()
 
 
 def _restore(

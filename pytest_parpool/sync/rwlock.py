@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import ClassVar, Final
 
 from pytest_parpool.model.sync_requests import AcquireReadWrite, ReleaseReadWrite
+from pytest_parpool.sync.acquiring import wait_seconds, warn_of_dead
 from pytest_parpool.sync.caller import find_line
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.holds import Hold
-from pytest_parpool.sync.locking import wait_seconds, warn_of_dead
 from pytest_parpool.sync.proxy import Proxy
 
 # Pytest shows the line that called, not what lies below it.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from types import TracebackType
 from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import AcquireSemaphore, ReleaseSemaphore
+from pytest_parpool.sync.acquiring import wait_seconds, warn_of_dead
 from pytest_parpool.sync.caller import find_line
 from pytest_parpool.sync.checks import check_count
 from pytest_parpool.sync.errors import LockTimeoutError
 from pytest_parpool.sync.holds import Hold
-from pytest_parpool.sync.locking import wait_seconds, warn_of_dead
-from pytest_parpool.sync.proxy import Proxy
+from pytest_parpool.sync.proxy import Acquirable
 
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
@@ -20,7 +19,7 @@ __tracebackhide__ = True
 _serial_numbers = itertools.count()
 
 
-class Semaphore(Proxy):
+class Semaphore(Acquirable):
     """Like ``threading.Semaphore``; whoever dies with permits gives them back, and the next one is warned.
 
     Args:
@@ -101,24 +100,11 @@ class Semaphore(Proxy):
         for key in mine[-n:]:
             party.permits.pop(key, None)
 
-    def _held_keys(self) -> list[tuple[str, int, int]]:
-        return [key for key in tuple(self._party.permits) if key[:2] == (self.name, self.permits)]
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()
-
-    async def __aenter__(self) -> bool:
-        return await self.acquire_async()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def _release_async(self) -> None:
         # Also if the task is cancelled meanwhile: it was said by then.
         for key in self._held_keys()[-1:]:
             self._party.permits.pop(key, None)
         await self._party.connections.ask_async(ReleaseSemaphore(self.name, self.permits, 1))
+
+    def _held_keys(self) -> list[tuple[str, int, int]]:
+        return [key for key in tuple(self._party.permits) if key[:2] == (self.name, self.permits)]

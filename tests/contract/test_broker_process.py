@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import pickle
 import queue
+import resource
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import GetFromQueue, IsEventSet, Origin, Request, SetEvent, Status
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply, encode_opening, encode_request
-from pytest_parpool.sync import broker_process
+from pytest_parpool.sync import broker_main, party_watch
+from pytest_parpool.sync.broker_process import BrokerProcess
 from pytest_parpool.sync.connection import Connection
 from pytest_parpool.sync.errors import (
     AbandonedLockWarning,
@@ -37,11 +39,9 @@ from pytest_parpool.sync.event import Event
 from pytest_parpool.sync.lock import Lock
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party, join
+from pytest_parpool.sync.reception import MOST_TOLD
 from pytest_parpool.sync.service import Service
 from tests.sharing import DEADLINE_SECONDS, Child, Interrupter, brokers, is_marked, is_marked_slot, until
-
-if TYPE_CHECKING:
-    pass
 
 NAME = "db"
 KILLED = -signal.SIGKILL
@@ -173,8 +173,8 @@ def test_where_processes_cannot_be_watched(token: str, monkeypatch: pytest.Monke
     os.read(ready_read, 1)
 
     def serve() -> None:
-        monkeypatch.setattr(broker_process, "watch", lambda _pid: None)
-        broker_process.BrokerProcess(listener, owner.pid, token).serve()
+        monkeypatch.setattr(party_watch, "watch", lambda _pid: None)
+        BrokerProcess(listener, owner.pid, token).serve()
 
     broker = Child(serve)
     listener.close()
@@ -416,7 +416,7 @@ def test_an_interrupted_wait_leaves_nothing_locked(objects: SharedObjects) -> No
 
 def test_any_number_of_locks_is_handed_back(objects: SharedObjects) -> None:
     """Also more locks than the broker remembers the release of are free again, each of them."""
-    locks = [objects.lock(f"{NAME} {number}") for number in range(broker_process.MOST_TOLD + 1)]
+    locks = [objects.lock(f"{NAME} {number}") for number in range(MOST_TOLD + 1)]
     for lock in locks:
         with lock:
             pass
@@ -1032,3 +1032,22 @@ def test_what_does_not_wait_can_be_abandoned(objects: SharedObjects) -> None:
     assert jobs.get() == "first"
     for connection in (asking, telling):
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "wanted"),
+    [
+        pytest.param((1024, 4096), (4096, 4096), id="limited"),
+        pytest.param((256, resource.RLIM_INFINITY), (10240, resource.RLIM_INFINITY), id="as-on-macOS"),
+        pytest.param((65536, resource.RLIM_INFINITY), (65536, resource.RLIM_INFINITY), id="already-more"),
+    ],
+)
+def test_the_broker_may_have_as_many_descriptors_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    """Where there is no limit a number is named nevertheless: macOS refuses to set none."""
+    seen: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: seen.append((kind, pair)))
+    broker_main._raise_fd_limit()
+    assert seen == [(resource.RLIMIT_NOFILE, wanted)]

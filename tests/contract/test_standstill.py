@@ -25,7 +25,8 @@ from pytest_parpool.sync.party import Party, join
 from pytest_parpool.sync.service import Service
 from tests.sharing import DEADLINE_SECONDS, Child, brokers, until
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is certain")
+if sys.platform != "linux":
+    pytest.skip("elsewhere nothing is certain", allow_module_level=True)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ import pytest
 
 from pytest_parpool.errors import ParpoolError
 from pytest_parpool.sync import errors
+from pytest_parpool.sync.acquiring import wait_seconds
 from pytest_parpool.sync.caller import find_line, warn_at_line
 from pytest_parpool.sync.holds import Hold
-from pytest_parpool.sync.locking import wait_seconds
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.queue import Queue

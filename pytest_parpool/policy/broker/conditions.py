@@ -10,7 +10,7 @@ from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call
 from pytest_parpool.policy.broker.desk import Desk
 from pytest_parpool.policy.broker.kinds import Handler, ObjectKind
-from pytest_parpool.policy.broker.locks import CONDITION_PREFIX
+from pytest_parpool.policy.broker.lock_table import CONDITION_PREFIX
 from pytest_parpool.policy.broker.parties import Lane, Party
 from pytest_parpool.policy.broker.waiting import WaitingList
 

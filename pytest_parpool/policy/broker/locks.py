@@ -7,7 +7,6 @@ the other). Theory of operation: docs/explanation/shared-objects.md.
 
 from __future__ import annotations
 
-import enum
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,48 +15,12 @@ from pytest_parpool.model.sync_moves import Free, Holder, Tried, Try
 from pytest_parpool.model.sync_requests import AcquireLock, LockLetGo, OpenLock, ReleaseLock, Status
 from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call, Hold
-from pytest_parpool.policy.broker.deadlines import Deadline
 from pytest_parpool.policy.broker.desk import Desk
 from pytest_parpool.policy.broker.kinds import Handler, ObjectKind, Obstacles
+from pytest_parpool.policy.broker.lock_table import NO_SLOT, Lock, LockState, LockTable, title_of
 from pytest_parpool.policy.broker.parties import Party
-from pytest_parpool.policy.broker.waiting import WaitingList
 
-NO_SLOT = -1
-CONDITION_PREFIX = "condition:"  # In front of a condition's name: its lock.
 TRY_AGAIN_SECONDS = 1.0  # A process can lose its lock without a word, by closing the file; this finds it.
-
-
-class LockState(enum.Enum):
-    """What the broker has to do with a lock."""
-
-    FREE = "not marked: parties take it by themselves"
-    SOUGHT = "marked, and a party has it by itself, or that is just being found out"
-    MANAGED = "taken by the broker, which gives it away"
-
-
-class _Lock:
-    """One lock.
-
-    Attributes:
-        hold: Who has it; while it is managed, through the broker.
-        inherited: Who died with it, for whoever is given it next.
-        is_asked: Whether there is a ``Try`` without a ``Tried``.
-        told_turn: The turn in which ``hold`` was found out, while it is sought.
-        next_try: When to try again, while it is sought.
-    """
-
-    __slots__ = ("hold", "inherited", "is_asked", "name", "next_try", "slot", "state", "told_turn", "waiting")
-
-    def __init__(self, name: str, slot: int, state: LockState) -> None:
-        self.name = name
-        self.slot = slot
-        self.state = state
-        self.waiting = WaitingList()
-        self.hold: Hold | None = None
-        self.inherited = ""
-        self.is_asked = False
-        self.told_turn = -1
-        self.next_try: Deadline | None = None
 
 
 class Locks(ObjectKind):
@@ -78,12 +41,10 @@ class Locks(ObjectKind):
         death_of: Callable[[str, int], str],
     ) -> None:
         super().__init__(desk)
-        self._slots = slots
+        self._table = table = LockTable(slots)
+        self._locks: Mapping[str, Lock] = table.by_name
         self._party_of = party_of
         self._death_of = death_of
-        self._locks: dict[str, _Lock] = {}
-        self._by_slot: list[_Lock] = []
-        self._given_back: list[int] = []
         # Told of the name of a lock, and of the text, when somebody died with it: conditions want to know.
         self.tell_orphaned: Callable[[str, str], None] = lambda _name, _text: None
 
@@ -99,10 +60,10 @@ class Locks(ObjectKind):
     # --- Requests ----------------------------------------------------------------------------------------------------
 
     def _open(self, call: Call, request: OpenLock) -> None:
-        self._desk.answer(call, self._lock(request.name).slot)
+        self._desk.answer(call, self._table.open(request.name).slot)
 
     def _acquire(self, call: Call, request: AcquireLock) -> None:
-        lock = self._lock(request.name)
+        lock = self._table.open(request.name)
         if lock.state is LockState.MANAGED:
             if lock.hold is None:
                 self._give(lock, call)
@@ -118,7 +79,7 @@ class Locks(ObjectKind):
         lock = self._locks.get(request.name)
         if lock is None or lock.state is not LockState.MANAGED or lock.hold is None:
             self._desk.refuse(
-                call, Status.NOT_HELD, f"{_title(request.name)} is not held by anybody, nothing to release"
+                call, Status.NOT_HELD, f"{title_of(request.name)} is not held by anybody, nothing to release"
             )
             return
         self._desk.answer(call)
@@ -133,9 +94,10 @@ class Locks(ObjectKind):
 
     def handle_tried(self, tried: Tried) -> None:
         """Go on with what came of a ``Try``."""
-        if not 0 <= tried.slot < len(self._by_slot):
+        by_slot = self._table.by_slot
+        if not 0 <= tried.slot < len(by_slot):
             return
-        lock = self._by_slot[tried.slot]
+        lock = by_slot[tried.slot]
         lock.is_asked = False
         if lock.state is LockState.MANAGED:
             self._free_if_unused(lock)
@@ -161,7 +123,7 @@ class Locks(ObjectKind):
             lock.state = LockState.SOUGHT
             self._try(lock)
 
-    def _try(self, lock: _Lock) -> None:
+    def _try(self, lock: Lock) -> None:
         """Ask for a try, if that was not done already, and see to it that there is another one."""
         if not lock.is_asked:
             lock.is_asked = True
@@ -170,12 +132,12 @@ class Locks(ObjectKind):
             at = self._desk.now + TRY_AGAIN_SECONDS
             lock.next_try = self._desk.deadlines.add(at, functools.partial(self._try_again, lock))
 
-    def _try_again(self, lock: _Lock) -> None:
+    def _try_again(self, lock: Lock) -> None:
         lock.next_try = None
         lock.is_asked = False
         self._try(lock)
 
-    def _take(self, lock: _Lock, dead: Holder | None) -> None:
+    def _take(self, lock: Lock, dead: Holder | None) -> None:
         """Give away what the broker has now."""
         self._end_trying(lock)
         lock.state = LockState.MANAGED
@@ -186,7 +148,7 @@ class Locks(ObjectKind):
 
     # --- Giving and taking -------------------------------------------------------------------------------------------
 
-    def _pass_on(self, lock: _Lock) -> None:
+    def _pass_on(self, lock: Lock) -> None:
         """Take a managed lock from whoever has it, and give it to the next."""
         lock.hold = None
         first = lock.waiting.first
@@ -196,7 +158,7 @@ class Locks(ObjectKind):
             self._desk.change()
             self._free_if_unused(lock)
 
-    def _give(self, lock: _Lock, call: Call) -> None:
+    def _give(self, lock: Lock, call: Call) -> None:
         inherited, lock.inherited = lock.inherited, ""
         hold = lock.hold = Hold.of(call, self._desk.now)
         self._desk.change()
@@ -209,7 +171,7 @@ class Locks(ObjectKind):
 
         self._desk.grant(call, inherited, undo)
 
-    def _free_if_unused(self, lock: _Lock) -> None:
+    def _free_if_unused(self, lock: Lock) -> None:
         """Leave a lock to the parties if nobody waits, unless somebody has it, or is to be told whom it comes from."""
         if lock.slot == NO_SLOT or lock.state is LockState.FREE or lock.waiting:
             return
@@ -224,7 +186,7 @@ class Locks(ObjectKind):
         lock.hold = None
         self._desk.moves.append(Free(lock.slot))
 
-    def _end_trying(self, lock: _Lock) -> None:
+    def _end_trying(self, lock: Lock) -> None:
         if lock.next_try is not None:
             self._desk.deadlines.cancel(lock.next_try)
             lock.next_try = None
@@ -240,8 +202,8 @@ class Locks(ObjectKind):
                 self._inherit(lock, lock.hold, how)
                 self._pass_on(lock)
 
-    def _inherit(self, lock: _Lock, dead: Hold, how: str) -> None:
-        lock.inherited = explanations.inheritance(dead, how, _title(lock.name))
+    def _inherit(self, lock: Lock, dead: Hold, how: str) -> None:
+        lock.inherited = explanations.inheritance(dead, how, lock.title)
         self.tell_orphaned(lock.name, lock.inherited)
 
     # --- Waiting -----------------------------------------------------------------------------------------------------
@@ -252,7 +214,7 @@ class Locks(ObjectKind):
 
     def title(self, call: Call) -> str:
         """See `ObjectKind.title`."""
-        return _title(call.name)
+        return title_of(call.name)
 
     def explain(self, call: Call) -> str:
         """See `ObjectKind.explain`."""
@@ -261,7 +223,7 @@ class Locks(ObjectKind):
             held = "is held by a process that has just taken it, or has not said who it is"
         else:
             held = f"is held by {explanations.holder(lock.hold, self._desk.now)}"
-        return f"{_title(lock.name)} {held}{explanations.ahead(lock.waiting.before(call))}"
+        return f"{lock.title} {held}{explanations.ahead(lock.waiting.before(call))}"
 
     def obstacles(self, call: Call) -> Obstacles:
         """See `ObjectKind.obstacles`."""
@@ -278,39 +240,9 @@ class Locks(ObjectKind):
 
     # --- Names -------------------------------------------------------------------------------------------------------
 
-    def _lock(self, name: str) -> _Lock:
-        lock = self._locks.get(name)
-        if lock is None:
-            slot = self._new_slot()
-            lock = _Lock(name, slot, LockState.MANAGED if slot == NO_SLOT else LockState.FREE)
-            self._locks[name] = lock
-            if slot == len(self._by_slot):
-                self._by_slot.append(lock)
-            elif slot != NO_SLOT:
-                self._by_slot[slot] = lock
-        return lock
-
-    def _new_slot(self) -> int:
-        if self._given_back:
-            return self._given_back.pop()
-        return len(self._by_slot) if len(self._by_slot) < self._slots else NO_SLOT
-
     def forget_name(self, name: str) -> None:
-        """See `ObjectKind.forget_name`. A slot can be given to another lock: who knew it has forgotten it before."""
-        lock = self._locks.get(name)
-        if lock is None:
-            return
-        if lock.state is LockState.FREE:
-            self._given_back.append(lock.slot)
-        elif lock.slot != NO_SLOT or lock.hold is not None or lock.waiting:
-            return
-        del self._locks[name]
+        """See `ObjectKind.forget_name`."""
+        self._table.forget_name(name)
 
     def _known(self, holder: Holder) -> Hold:
         return Hold(holder.party_name, self._party_of(holder.pid), holder.origin, holder.since)
-
-
-def _title(name: str) -> str:
-    if name.startswith(CONDITION_PREFIX):
-        return f"lock of condition {name[len(CONDITION_PREFIX) :]!r}"
-    return f"lock {name!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import (
     GetFromQueue,
@@ -18,15 +18,14 @@ from pytest_parpool.model.sync_requests import (
 from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call
 from pytest_parpool.policy.broker.desk import Desk
-from pytest_parpool.policy.broker.kinds import Handler, ObjectKind
+from pytest_parpool.policy.broker.kinds import Handler
 from pytest_parpool.policy.broker.parties import Party
+from pytest_parpool.policy.broker.sized import SizedKind, SizedObject
 from pytest_parpool.policy.broker.waiting import WaitingList
 
-_Request: TypeAlias = PutOnQueue | GetFromQueue | ReadQueue | TaskDone | JoinQueue
 
-
-class _Queue:
-    """One queue.
+class _Queue(SizedObject):
+    """One queue; its size is how much it takes, 0 for any number.
 
     Attributes:
         unfinished: How many were put and are not done.
@@ -40,17 +39,17 @@ class _Queue:
         "joining",
         "last_put",
         "lost",
-        "maxsize",
-        "name",
         "payloads",
         "putting",
         "taken",
         "unfinished",
     )
 
-    def __init__(self, name: str, maxsize: int) -> None:
-        self.name = name
-        self.maxsize = maxsize
+    noun: ClassVar[str] = "queue"
+    size_name: ClassVar[str] = "maxsize"
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(name, size)
         self.payloads: collections.deque[Payload] = collections.deque()
         self.getting = WaitingList()
         self.putting = WaitingList()
@@ -61,20 +60,24 @@ class _Queue:
         self.last_put: tuple[str, float] = ("", 0.0)
 
     @property
+    def is_waited_for(self) -> bool:
+        """See `SizedObject.is_waited_for`."""
+        return bool(self.getting or self.putting or self.joining)
+
+    @property
     def has_room(self) -> bool:
         """Whether one more can be put."""
-        return self.maxsize <= 0 or len(self.payloads) < self.maxsize
+        return self.size <= 0 or len(self.payloads) < self.size
 
 
-class Queues(ObjectKind):
+class Queues(SizedKind[_Queue]):
     """All queues, as ``queue.Queue``.
 
     What a dead party got and did not finish will never be done: it does not count any more, and who joins is told once.
     """
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._queues: dict[str, _Queue] = {}
+        super().__init__(desk, _Queue)
 
     def handlers(self) -> Mapping[type[Any], Handler]:
         """See `ObjectKind.handlers`."""
@@ -86,16 +89,10 @@ class Queues(ObjectKind):
             JoinQueue: self._join,
         }
 
-    def forget_name(self, name: str) -> None:
-        """See `ObjectKind.forget_name`."""
-        queue = self._queues.get(name)
-        if queue is not None and not (queue.getting or queue.putting or queue.joining):
-            del self._queues[name]
-
     # --- Requests ----------------------------------------------------------------------------------------------------
 
     def _put(self, call: Call, request: PutOnQueue) -> None:
-        queue = self._queue(call, request)
+        queue = self._open(call, request.name, request.maxsize)
         if queue is None:
             return
         if queue.has_room:
@@ -105,7 +102,7 @@ class Queues(ObjectKind):
             self._desk.wait(call, queue.putting, request.timeout)
 
     def _get(self, call: Call, request: GetFromQueue) -> None:
-        queue = self._queue(call, request)
+        queue = self._open(call, request.name, request.maxsize)
         if queue is None:
             return
         if queue.payloads:
@@ -115,16 +112,16 @@ class Queues(ObjectKind):
             self._desk.wait(call, queue.getting, request.timeout)
 
     def _read(self, call: Call, request: ReadQueue) -> None:
-        queue = self._queue(call, request)
+        queue = self._open(call, request.name, request.maxsize)
         if queue is not None:
             self._desk.answer(call, (len(queue.payloads), queue.unfinished))
 
     def _finish(self, call: Call, request: TaskDone) -> None:
-        queue = self._queue(call, request)
+        queue = self._open(call, request.name, request.maxsize)
         if queue is None:
             return
         if not queue.unfinished:
-            self._desk.refuse(call, Status.NOT_HELD, f"{_title(queue)} has no unfinished task")
+            self._desk.refuse(call, Status.NOT_HELD, f"{queue.title} has no unfinished task")
             return
         self._desk.answer(call)
         self._desk.change()
@@ -136,7 +133,7 @@ class Queues(ObjectKind):
         self._serve(queue)
 
     def _join(self, call: Call, request: JoinQueue) -> None:
-        queue = self._queue(call, request)
+        queue = self._open(call, request.name, request.maxsize)
         if queue is None:
             return
         if queue.lost:
@@ -194,14 +191,14 @@ class Queues(ObjectKind):
 
     def bury(self, party: Party, how: str) -> None:
         """See `ObjectKind.bury`."""
-        for queue in self._queues.values():
+        for queue in self._objects.values():
             count = queue.taken.pop(party, 0)
             if not count:
                 continue
             # Another party may have said that all is done.
             queue.unfinished -= min(count, queue.unfinished)
             tasks = "an unfinished task" if count == 1 else f"{count} unfinished tasks"
-            queue.lost.append(f"{explanations.death(party.name, how)} with {tasks} of {_title(queue)}")
+            queue.lost.append(f"{explanations.death(party.name, how)} with {tasks} of {queue.title}")
             self._desk.change()
             if queue.joining:
                 lost, queue.lost = queue.lost, []
@@ -212,17 +209,17 @@ class Queues(ObjectKind):
 
     def explain(self, call: Call) -> str:
         """See `ObjectKind.explain`."""
-        queue = self._queues[call.name]
+        queue = self._objects[call.name]
         match call.request:
             case PutOnQueue():
                 ahead = explanations.ahead(queue.putting.before(call))
-                return f"{_title(queue)} is full, it has {len(queue.payloads)} of {queue.maxsize}{ahead}"
+                return f"{queue.title} is full, it has {len(queue.payloads)} of {queue.size}{ahead}"
             case JoinQueue():
                 taken = "; ".join(f"{party.name} got {count} of them" for party, count in queue.taken.items())
-                return f"{_title(queue)} has unfinished tasks: {queue.unfinished}{'; ' + taken if taken else ''}"
+                return f"{queue.title} has unfinished tasks: {queue.unfinished}{'; ' + taken if taken else ''}"
             case _:
                 return (
-                    f"{_title(queue)} is empty; {self._last_put(queue)}{explanations.ahead(queue.getting.before(call))}"
+                    f"{queue.title} is empty; {self._last_put(queue)}{explanations.ahead(queue.getting.before(call))}"
                 )
 
     def _last_put(self, queue: _Queue) -> str:
@@ -230,18 +227,3 @@ class Queues(ObjectKind):
         if not name:
             return "nothing was ever put on it"
         return f"the last was put by {name}, {explanations.seconds(self._desk.now - at)} ago"
-
-    def _queue(self, call: Call, request: _Request) -> _Queue | None:
-        """Return a queue, new if need be, or refuse the call and return None."""
-        queue = self._queues.get(request.name)
-        if queue is None:
-            queue = self._queues[request.name] = _Queue(request.name, request.maxsize)
-        elif queue.maxsize != request.maxsize:
-            text = explanations.mismatch(_title(queue), "maxsize", queue.maxsize, request.maxsize)
-            self._desk.refuse(call, Status.MISMATCH, text)
-            return None
-        return queue
-
-
-def _title(queue: _Queue) -> str:
-    return f"queue {queue.name!r}"

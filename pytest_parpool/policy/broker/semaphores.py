@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_parpool.model.sync_requests import AcquireSemaphore, ReleaseSemaphore, ReturnPermits, Status
 from pytest_parpool.policy.broker import explanations
 from pytest_parpool.policy.broker.calls import Call, Hold
 from pytest_parpool.policy.broker.desk import Desk
-from pytest_parpool.policy.broker.kinds import Handler, ObjectKind, Obstacles
+from pytest_parpool.policy.broker.kinds import Handler, Obstacles
 from pytest_parpool.policy.broker.parties import Party
+from pytest_parpool.policy.broker.sized import SizedKind, SizedObject
 from pytest_parpool.policy.broker.waiting import WaitingList
 
 
-class _Semaphore:
-    """One semaphore.
+class _Semaphore(SizedObject):
+    """One semaphore; its size is the number of permits that it was opened with.
 
     Attributes:
-        permits: How many it was opened with.
         free: How many are left.
         holds: Who has the others, who came first first.
         inherited: For each permit that comes from somebody who died, what to tell who is given it.
     """
 
-    __slots__ = ("free", "holds", "inherited", "name", "permits", "waiting")
+    __slots__ = ("free", "holds", "inherited", "waiting")
 
-    def __init__(self, name: str, permits: int, free: int) -> None:
-        self.name = name
-        self.permits = permits
-        self.free = free
+    noun: ClassVar[str] = "semaphore"
+    size_name: ClassVar[str] = "permits"
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(name, size)
+        self.free = size
         self.waiting = WaitingList()
         self.holds: list[Hold] = []
         self.inherited: list[str] = []
 
+    @property
+    def is_waited_for(self) -> bool:
+        """See `SizedObject.is_waited_for`."""
+        return bool(self.waiting)
 
-class Semaphores(ObjectKind):
+
+class Semaphores(SizedKind[_Semaphore]):
     """All semaphores. A permit is given to whoever came first, and taken back from anybody."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self._semaphores: dict[str, _Semaphore] = {}
+        super().__init__(desk, _Semaphore)
 
     def handlers(self) -> Mapping[type[Any], Handler]:
         """See `ObjectKind.handlers`."""
@@ -50,14 +56,8 @@ class Semaphores(ObjectKind):
             ReturnPermits: self._return,
         }
 
-    def forget_name(self, name: str) -> None:
-        """See `ObjectKind.forget_name`."""
-        semaphore = self._semaphores.get(name)
-        if semaphore is not None and not semaphore.waiting:
-            del self._semaphores[name]
-
     def _acquire(self, call: Call, request: AcquireSemaphore) -> None:
-        semaphore = self._semaphore(call, request)
+        semaphore = self._open(call, request.name, request.permits)
         if semaphore is None:
             return
         # Whoever waits was given all that was free.
@@ -67,7 +67,7 @@ class Semaphores(ObjectKind):
             self._desk.wait(call, semaphore.waiting, request.timeout)
 
     def _release(self, call: Call, request: ReleaseSemaphore) -> None:
-        semaphore = self._semaphore(call, request)
+        semaphore = self._open(call, request.name, request.permits)
         if semaphore is None:
             return
         if request.count < 1:
@@ -84,7 +84,7 @@ class Semaphores(ObjectKind):
         self._serve(semaphore)
 
     def _return(self, call: Call, request: ReturnPermits) -> None:
-        semaphore = self._semaphore(call, request)
+        semaphore = self._open(call, request.name, request.permits)
         if semaphore is None:
             return
         left = [hold for hold in semaphore.holds if hold.party is call.party and hold.origin.is_of(request.test)]
@@ -122,9 +122,9 @@ class Semaphores(ObjectKind):
 
     def bury(self, party: Party, how: str) -> None:
         """See `ObjectKind.bury`."""
-        for semaphore in self._semaphores.values():
+        for semaphore in self._objects.values():
             for hold in [hold for hold in semaphore.holds if hold.party is party]:
-                semaphore.inherited.append(explanations.inheritance(hold, how, f"semaphore {semaphore.name!r}"))
+                semaphore.inherited.append(explanations.inheritance(hold, how, semaphore.title))
                 self._take_back(semaphore, hold)
 
     def title(self, call: Call) -> str:
@@ -133,7 +133,7 @@ class Semaphores(ObjectKind):
 
     def explain(self, call: Call) -> str:
         """See `ObjectKind.explain`."""
-        semaphore = self._semaphores[call.name]
+        semaphore = self._objects[call.name]
         ahead = explanations.ahead(semaphore.waiting.before(call))
         if not semaphore.holds:
             return f"{self.title(call)} has no permit left, and nobody holds one{ahead}"
@@ -142,16 +142,5 @@ class Semaphores(ObjectKind):
 
     def obstacles(self, call: Call) -> Obstacles:
         """See `ObjectKind.obstacles`."""
-        holds = self._semaphores[call.name].holds
+        holds = self._objects[call.name].holds
         return Obstacles(tuple(holds), is_one_enough=True)
-
-    def _semaphore(self, call: Call, request: AcquireSemaphore | ReleaseSemaphore | ReturnPermits) -> _Semaphore | None:
-        """Return a semaphore, new if need be, or refuse the call and return None."""
-        semaphore = self._semaphores.get(request.name)
-        if semaphore is None:
-            semaphore = self._semaphores[request.name] = _Semaphore(request.name, request.permits, request.permits)
-        elif semaphore.permits != request.permits:
-            text = explanations.mismatch(self.title(call), "permits", semaphore.permits, request.permits)
-            self._desk.refuse(call, Status.MISMATCH, text)
-            return None
-        return semaphore

@@ -200,7 +200,7 @@ class OnePermitTooMany(Broker):
     def handle(self, notice: SyncNotice, now: float) -> list[Move]:
         """See the class."""
         if isinstance(notice, Died):
-            for semaphore in _kind(self, Semaphores)._semaphores.values():
+            for semaphore in _kind(self, Semaphores)._objects.values():
                 semaphore.free += 1
         return super().handle(notice, now)
 
