@@ -16,12 +16,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what would run the same twice: a ``mode`` without workers, for a second way to start them."""
+    """Leave out what would run the same twice: a single case that is marked, a ``mode`` without workers."""
     items[:] = [item for item in items if not _is_repetition(item)]
 
 
 def _is_repetition(item: pytest.Item) -> bool:
     parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    mark = item.get_closest_marker("start_method")
+    if mark is not None and parameters.get("start_method") not in mark.args:
+        return True
     mode = parameters.get("mode")
     arguments = [mode] if isinstance(mode, str) else mode
     if parameters.get("start_method") != "spawn" or not isinstance(arguments, (tuple, list)):

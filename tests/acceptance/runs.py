@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-# For one inner run. Reached only by one that hangs, so that a slow machine does not matter.
-RUN_SECONDS = 60
+from tests.acceptance import prepared
+
+# For one inner run. Reached only by one that hangs, so that a slow machine does not matter: longer than two waits of an
+# inner test, which say what did not happen.
+RUN_SECONDS = 180
 
 START_METHOD = "PARPOOL_TEST_START_METHOD"
 """The variable that says how workers of inner runs are started, where their command line does not."""
@@ -23,7 +29,7 @@ import pathlib
 import time
 
 PLACE = pathlib.Path(__file__).parent
-SECONDS = 30
+SECONDS = 60
 
 
 def tell(name, text=""):
@@ -76,17 +82,60 @@ _HEADING = re.compile(r"^(_{3,}|={3,}) .* (_{3,}|={3,})$")
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run pytest in a process of its own; a run that hangs fails the test.
 
-    If this test itself runs in a worker, the inner run does not hear of it.
+    If this test itself runs in a worker, the inner run does not hear of it. Where that makes no difference, the process
+    is forked from one that has imported pytest (``prepared``).
     """
     with pytest.MonkeyPatch.context() as patch:
         prepare_environment(patch, arguments)
+        start_prepared(patch, pytester)
         return pytester.runpytest_subprocess(*arguments, timeout=RUN_SECONDS)
+
+
+def start_prepared(patch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
+    """Have inner runs forked from an interpreter that has imported pytest, where that makes no difference.
+
+    Args:
+        patch: Undone behind the run.
+        pytester: Runs them.
+    """
+    patch.setattr(pytester, "popen", functools.partial(_popen, pytester.popen))
+
+
+def _popen(
+    start_whole: Callable[..., subprocess.Popen[bytes]], command: Sequence[str], **how: Any
+) -> subprocess.Popen[bytes] | prepared.PreparedRun:
+    """Start a process as ``Pytester.popen`` does; the directory is on the path there, too."""
+    path = [os.getcwd(), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    if prepared.is_possible(command, environment):
+        return prepared.start(command, environment, how["stdout"], how["stderr"])
+    return start_whole(command, **how)
+
+
+def run_plain(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run the suite without workers and without this plugin, for what it says.
+
+    The same suite says the same again, but for the directory's name: it is run once, however many runs with workers
+    are compared with it. So files that it would write may be missing.
+    """
+    place = str(pytester.path)
+    files = [path for path in sorted(pytester.path.rglob("*")) if path.suffix in (".py", ".ini")]
+    key = (arguments, tuple((str(path.relative_to(place)), path.read_text()) for path in files))
+    if key not in _plain_runs:
+        _plain_runs[key] = place, run(pytester, "-p", "no:parpool", "-p", "no:xdist", *arguments)
+    there, result = _plain_runs[key]
+    lines, errors = ([line.replace(there, place) for line in found] for found in (result.outlines, result.errlines))
+    return pytest.RunResult(result.ret, lines, errors, result.duration)
+
+
+_plain_runs: dict[object, tuple[str, pytest.RunResult]] = {}
 
 
 def run_module(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run ``python -m`` something that runs pytest, like ``run``."""
     with pytest.MonkeyPatch.context() as patch:
         prepare_environment(patch, arguments)
+        start_prepared(patch, pytester)
         return pytester.run(sys.executable, "-m", *arguments, timeout=RUN_SECONDS)
 
 

@@ -134,9 +134,9 @@ def test_hooks_that_look_at_the_worker_run_again_in_each(pytester: pytest.Pytest
     """First workers and replacements alike: configured, started, finished, and the controller sees what they leave."""
     add_happenings(pytester)
     pytester.makepyfile(
-        plug=PLUGIN, blind=BLIND, test_it="import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test_it(n): pass"
+        plug=PLUGIN, blind=BLIND, test_it="import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): pass"
     )
-    run(pytester, "-p", "plug", "-p", "blind", "-n", "2", "--maxtasksperchild", "1").assert_outcomes(passed=6)
+    run(pytester, "-p", "plug", "-p", "blind", "-n", "2", "--maxtasksperchild", "1").assert_outcomes(passed=4)
     lines = notes(pytester, "gw0") + notes(pytester, "gw1")
     # One that was born when the last test was given away has none to run.
     idle_life = [line for line in WORKERS_LIFE if line != "test"]
@@ -146,7 +146,7 @@ def test_hooks_that_look_at_the_worker_run_again_in_each(pytester: pytest.Pytest
         assert lines[: len(life)] == life
         del lines[: len(life)]
         lives += 1
-    assert lives >= 6
+    assert lives >= 4
     assert notes(pytester, "controller") == [
         "configure first",
         "its object: sessionstart",
@@ -393,7 +393,7 @@ def session_fixture():
     logger.info("session ends")
 
 
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", range(20))
 def test_log(number):
     for part in range(3):
         # Longer than any buffer, and than what one page or pipe holds.
@@ -401,7 +401,7 @@ def test_log(number):
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["--maxtasksperchild", "3"]], ids=["workers", "replacements"])
+@pytest.mark.parametrize("arguments", [[], ["--maxtasksperchild", "5"]], ids=["workers", "replacements"])
 def test_a_log_file_has_every_line_of_every_worker(pytester: pytest.Pytester, arguments: list[str]) -> None:
     """Whole, in each worker's order, with the worker's name; those that a plain run writes."""
     pytester.makepyfile(LOGGING_TESTS)
@@ -413,10 +413,10 @@ def test_a_log_file_has_every_line_of_every_worker(pytester: pytest.Pytester, ar
         assert len(found) == text.count("\n")
         return [(worker, line.rstrip("x").rstrip()) for worker, line in found]
 
-    run(pytester).assert_outcomes(passed=40)
+    run(pytester).assert_outcomes(passed=20)
     plain = lines()
     assert {worker for worker, _ in plain} == {"master"}
-    run(pytester, "-n", "4", *arguments).assert_outcomes(passed=40)
+    run(pytester, "-n", "3", *arguments).assert_outcomes(passed=20)
     parallel = lines()
     assert sorted({line for _, line in parallel}) == sorted({line for _, line in plain})
     for worker in {worker for worker, _ in parallel}:

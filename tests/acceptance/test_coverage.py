@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from coverage import CoverageData
+from coverage import Coverage, CoverageData
 
-from tests.acceptance.runs import RUN_SECONDS, add_happenings, happened, run, run_module
+from tests.acceptance.runs import add_happenings, happened, run, run_module
 
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)
@@ -22,7 +23,7 @@ PACKAGE = {
     "at_collection": """
         def cases():
             found = []
-            for number in range(-2, 3):
+            for number in range(-1, 2):
                 found.append(number)
             return found
         """,
@@ -118,7 +119,7 @@ TESTS_OF_FIXTURES = """
 import pytest
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(2))
 def test_opened(opened, number):
     assert opened
 """
@@ -152,8 +153,24 @@ def measure(pytester: pytest.Pytester, *command: str, ret: int = 0) -> dict[str,
     result = run_module(pytester, *command)
     assert result.ret == ret, str(result.stdout)
     if parts(pytester):
-        pytester.run(sys.executable, "-m", "coverage", "combine", timeout=RUN_SECONDS)
+        settings = pytester.path / ".coveragerc"
+        everything = Coverage(config_file=str(settings) if settings.exists() else False)
+        everything.combine()
+        everything.save()
     return read(pytester.path / ".coverage")
+
+
+_known: dict[object, Mapping[str, Measured]] = {}
+
+
+def measure_plain(pytester: pytest.Pytester, *command: str) -> Mapping[str, Measured]:
+    """Return what a plain run measures; of a suite and settings that have been there before it is known already."""
+    sources = [*sorted(pytester.path.rglob("*.py")), *sorted(pytester.path.glob(".coveragerc"))]
+    suite = tuple((str(path.relative_to(pytester.path)), path.read_text()) for path in sources)
+    key = (command, suite, os.environ.get("COVERAGE_CORE"))
+    if key not in _known:
+        _known[key] = measure(pytester, *command)
+    return _known[key]
 
 
 def parts(pytester: pytest.Pytester) -> list[Path]:
@@ -176,6 +193,11 @@ def read(path: Path) -> dict[str, Measured]:
     }
 
 
+def replaced_after(start_method: str) -> str:
+    """Return a number of tests after which a worker is replaced: at once, where that is cheap."""
+    return "1" if start_method == "fork" else "3"
+
+
 def _dedented(text: str) -> str:
     return "\n".join(line.removeprefix("        ") for line in text.strip("\n").split("\n"))
 
@@ -192,50 +214,53 @@ def _configure(pytester: pytest.Pytester, **run_section: str) -> None:
 @pytest.mark.parametrize("branch", [False, True], ids=["lines", "branches"])
 @pytest.mark.parametrize("command", [COV, COVERAGE_RUN], ids=["pytest-cov", "coverage-run"])
 def test_same_data_as_plain(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], branch: bool, core: str
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    branch: bool,
+    core: str,
+    start_method: str,
 ) -> None:
-    """One worker, several, and one process per test measure exactly what a plain run measures."""
+    """One worker, several, and some that are replaced all the time measure exactly what a plain run measures."""
     if core == "sysmon" and branch and not MEASURES_BRANCHES_BY_MONITORING:
         core = "ctrace"  # What coverage falls back to, with a warning.
     monkeypatch.setenv("COVERAGE_CORE", core)
     pytester.makepyfile(test_fixtures=TESTS_OF_FIXTURES)
     _configure(pytester, branch=str(branch))
-    plain = measure(pytester, *command)
+    plain = measure_plain(pytester, *command)
     assert {"at_collection.py", "calls.py", "loaded_late.py", "unused.py"} <= set(plain)
     assert bool(plain["calls.py"].arcs) == branch
-    for arguments in (["-n", "1"], ["-n", "3"], ["-n", "3", "--maxtasksperchild", "1"]):
+    for arguments in (["-n", "1"], ["-n", "2"], ["-n", "2", "--maxtasksperchild", replaced_after(start_method)]):
         assert measure(pytester, *command, *arguments) == plain, arguments
 
 
 @pytest.mark.parametrize("branch", ["false", "true"], ids=["lines", "branches"])
-def test_same_contexts_as_plain(pytester: pytest.Pytester, branch: str) -> None:
+def test_same_contexts_as_plain(pytester: pytest.Pytester, branch: str, start_method: str) -> None:
     """Each line is known to the same tests, and phases of tests, as in a plain run."""
     _configure(pytester, branch=branch)
-    plain = measure(pytester, *COV, "--cov-context=test")
+    plain = measure_plain(pytester, *COV, "--cov-context=test")
     assert "test_calls.py::test_thread|run" in {name for lines in plain["calls.py"].contexts.values() for name in lines}
-    for arguments in (["-n", "1"], ["-n", "3"], ["-n", "3", "--maxtasksperchild", "1"]):
+    for arguments in (["-n", "1"], ["-n", "2"], ["-n", "2", "--maxtasksperchild", replaced_after(start_method)]):
         assert measure(pytester, *COV, "--cov-context=test", *arguments) == plain, arguments
 
 
 def test_same_function_contexts_as_plain(pytester: pytest.Pytester) -> None:
     """``dynamic_context = test_function`` works under ``coverage run``."""
     _configure(pytester, dynamic_context="test_function", context="nightly")
-    plain = measure(pytester, *COVERAGE_RUN)
+    plain = measure_plain(pytester, *COVERAGE_RUN)
     assert "nightly|test_calls.test_thread" in {name for lines in plain["calls.py"].contexts.values() for name in lines}
-    assert measure(pytester, *COVERAGE_RUN, "-n", "3") == plain
+    assert measure(pytester, *COVERAGE_RUN, "-n", "2") == plain
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         {"parallel": "true"},
-        {"relative_files": "true"},
-        {"sigterm": "true"},
+        {"relative_files": "true", "sigterm": "true"},
         {"concurrency": "thread,multiprocessing"},
         {"patch": "fork", "parallel": "true"},
         {"patch": "fork"},
-        {"patch": "_exit", "parallel": "true"},
-        {"patch": "execv", "parallel": "true"},
+        {"patch": "_exit, execv", "parallel": "true"},
         {"patch": "subprocess"},
         {"patch": "fork, _exit, execv, subprocess"},
     ],
@@ -243,12 +268,13 @@ def test_same_function_contexts_as_plain(pytester: pytest.Pytester) -> None:
 )
 @pytest.mark.parametrize("command", [COV, COVERAGE_RUN], ids=["pytest-cov", "coverage-run"])
 def test_same_data_whatever_coverage_patches(
-    pytester: pytest.Pytester, command: tuple[str, ...], settings: dict[str, str]
+    pytester: pytest.Pytester, command: tuple[str, ...], settings: dict[str, str], start_method: str
 ) -> None:
     """What coverage does to a process that forks, starts others or leaves early does not disturb the workers."""
+    _configure(pytester, branch="true")
+    plain = measure_plain(pytester, *command)
     _configure(pytester, branch="true", **settings)
-    plain = measure(pytester, *command)
-    assert measure(pytester, *command, "-n", "3", "--maxtasksperchild", "2") == plain
+    assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", replaced_after(start_method)) == plain
 
 
 def test_a_measurement_begun_by_a_variable_is_not_begun_twice(
@@ -332,14 +358,18 @@ def test_children_of_tests_are_measured_as_in_plain(
     pytester: pytest.Pytester, command: tuple[str, ...], way: str
 ) -> None:
     """What a test's child process runs is in the data, if coverage was told to measure children."""
-    imports = "import multiprocessing\nimport os\nimport subprocess\nimport sys\n\nfrom pkg import in_child\n\n\n"
-    pytester.makepyfile(test_children=imports + _dedented(CHILDREN[way]))
+    # Few tests, and the child's the first of them: workers that begin late find files that children have left.
+    (pytester.path / "test_calls.py").unlink()
+    imports = (
+        "import multiprocessing\nimport os\nimport subprocess\nimport sys\n\nfrom pkg import calls, in_child\n\n\n"
+    )
+    others = "\n\ndef test_second(): assert calls.sign(1)\n\n\ndef test_third(): assert calls.sign(-1)\n"
+    pytester.makepyfile(test_children=imports + _dedented(CHILDREN[way]) + others)
     settings = {"concurrency": way} if way == "multiprocessing" else {"patch": way}
     _configure(pytester, parallel="true", **settings)
-    plain = measure(pytester, *command)
+    plain = measure_plain(pytester, *command)
     assert 4 in plain["in_child.py"].lines
-    # Workers that begin late find files that children have left.
-    assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", "2") == plain
+    assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", "1") == plain
 
 
 # --- pytest-cov's options ---------------------------------------------------------------------------------------------
@@ -397,15 +427,18 @@ import pytest
 
 from pkg import calls, in_child, loaded_late
 
+PLACE = pathlib.Path(tempfile.gettempdir())
+
 
 def test_first():
     calls.sign(1)
 
 
 # Between two of these, sooner or later, the worker saves.
-@pytest.mark.parametrize("number", range(500))
+@pytest.mark.parametrize("number", range(40))
 def test_until_saved(number):
-    if not list(pathlib.Path(tempfile.gettempdir()).glob("parpool-coverage-*/gw0-1")):
+    end = time.monotonic() + 0.25
+    while time.monotonic() < end and not list(PLACE.glob("parpool-coverage-*/gw0-1")):
         time.sleep(0.02)
 
 

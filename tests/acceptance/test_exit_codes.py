@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.acceptance.runs import run
+from tests.acceptance.runs import run, run_plain
 
 PASSING = "def test_one(): pass\ndef test_two(): pass\ndef test_three(): pass"
 FAILING = "def test_one(): pass\ndef test_two(): assert 0\ndef test_three(): pass"
@@ -22,6 +22,7 @@ class Case:
         files: Source by module name.
         arguments: Of the command line.
         has_same_counts: Whether all tests are accounted for alike; not where a stop comes while others run.
+        has_workers: Whether it comes so far that workers are started; else it does not matter how.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Case:
     files: dict[str, str]
     arguments: tuple[str, ...] = ()
     has_same_counts: bool = True
+    has_workers: bool = True
 
 
 CASES = [
@@ -63,13 +65,13 @@ CASES = [
     """,
         },
     ),
-    Case("no tests", 5, {"test_a": "x = 1"}),
-    Case("all deselected", 5, {"test_a": PASSING}, ("-m", "not_there")),
-    Case("-k matches nothing", 5, {"test_a": PASSING}, ("-k", "not_there")),
-    Case("missing path", 4, {"test_a": PASSING}, ("not_there.py",)),
-    Case("missing test", 4, {"test_a": PASSING}, ("test_a.py::test_not_there",)),
-    Case("unknown option", 4, {"test_a": PASSING}, ("--not-there",)),
-    Case("bad value", 4, {"test_a": PASSING}, ("--maxfail=many",)),
+    Case("no tests", 5, {"test_a": "x = 1"}, has_workers=False),
+    Case("all deselected", 5, {"test_a": PASSING}, ("-m", "not_there"), has_workers=False),
+    Case("-k matches nothing", 5, {"test_a": PASSING}, ("-k", "not_there"), has_workers=False),
+    Case("missing path", 4, {"test_a": PASSING}, ("not_there.py",), has_workers=False),
+    Case("missing test", 4, {"test_a": PASSING}, ("test_a.py::test_not_there",), has_workers=False),
+    Case("unknown option", 4, {"test_a": PASSING}, ("--not-there",), has_workers=False),
+    Case("bad value", 4, {"test_a": PASSING}, ("--maxfail=many",), has_workers=False),
     Case(
         "usage error in a conftest",
         4,
@@ -82,16 +84,17 @@ CASES = [
             raise pytest.UsageError("give me a database")
     """,
         },
+        has_workers=False,
     ),
-    Case("broken conftest", 4, {"test_a": PASSING, "conftest": BROKEN_FILE}),
-    Case("collection error", 2, {"test_a": PASSING, "test_b": BROKEN_FILE}),
+    Case("broken conftest", 4, {"test_a": PASSING, "conftest": BROKEN_FILE}, has_workers=False),
+    Case("collection error", 2, {"test_a": PASSING, "test_b": BROKEN_FILE}, has_workers=False),
     Case(
         "collection error, carry on",
         1,
         {"test_a": PASSING, "test_b": BROKEN_FILE},
         ("--continue-on-collection-errors",),
     ),
-    Case("collect only", 0, {"test_a": PASSING}, ("--collect-only",)),
+    Case("collect only", 0, {"test_a": PASSING}, ("--collect-only",), has_workers=False),
     Case(
         "internal error before the run",
         3,
@@ -102,6 +105,7 @@ CASES = [
             raise RuntimeError("a broken plugin")
     """,
         },
+        has_workers=False,
     ),
     Case(
         "internal error in a reporting hook",
@@ -201,7 +205,7 @@ CASES = [
         },
         has_same_counts=False,
     ),
-    Case("exit in collection", 2, {"test_a": "import pytest\npytest.exit('wrong machine')"}),
+    Case("exit in collection", 2, {"test_a": "import pytest\npytest.exit('wrong machine')"}, has_workers=False),
     Case(
         "exit at the end of collection, with a code",
         9,
@@ -214,6 +218,7 @@ CASES = [
             pytest.exit("wrong machine", returncode=9)
     """,
         },
+        has_workers=False,
     ),
     Case("KeyboardInterrupt in a test", 2, {"test_a": "def test_one(): raise KeyboardInterrupt"}),
     Case(
@@ -265,12 +270,17 @@ CASES = [
         },
         ("-W", "error"),
     ),
-    Case("version", 0, {"test_a": PASSING}, ("--version",)),
-    Case("fixtures", 0, {"test_a": PASSING}, ("--fixtures",)),
+    Case("version", 0, {"test_a": PASSING}, ("--version",), has_workers=False),
+    Case("fixtures", 0, {"test_a": PASSING}, ("--fixtures",), has_workers=False),
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+ONCE = pytest.mark.start_method("fork")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=() if case.has_workers else ONCE) for case in CASES]
+)
 def test_a_run_on_workers_ends_as_a_plain_run(pytester: pytest.Pytester, case: Case) -> None:
     """Exit code, the line between exclamation marks and, where nothing was cut short, all counts are plain pytest's.
 
@@ -279,7 +289,7 @@ def test_a_run_on_workers_ends_as_a_plain_run(pytester: pytest.Pytester, case: C
     pytester.makepyfile(**case.files)
     # Each run finds the same cache: none.
     arguments = (*case.arguments, "-p", "no:cacheprovider") if "--sw" not in case.arguments else case.arguments
-    plain = run(pytester, *arguments, "-p", "no:parpool", "-p", "no:xdist")
+    plain = run_plain(pytester, *arguments)
     assert plain.ret == case.code
     ours = run(pytester, *arguments, "-n", "2")
     assert ours.ret == case.code

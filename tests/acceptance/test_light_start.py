@@ -44,3 +44,35 @@ def test_a_run_without_workers_loads_neither_side(pytester: pytest.Pytester) -> 
     )
     run(pytester, "-n", "0").assert_outcomes(passed=1)
     run(pytester).assert_outcomes(passed=1)
+
+
+@pytest.mark.start_method("fork")
+def test_what_a_run_does_not_use_is_not_loaded(pytester: pytest.Pytester) -> None:
+    """A suite that does nothing special loads one scheduler, and nothing that explains why a fork would be wrong."""
+    pytester.makeconftest(
+        """
+        import atexit
+        import pathlib
+        import sys
+
+        # In the controller: a worker runs only what is registered in it.
+        atexit.register(lambda: pathlib.Path("loaded.txt").write_text(" ".join(sys.modules)))
+        """
+    )
+    pytester.makepyfile("def test_nothing(): pass")
+    run(pytester, "-n", "1", "--start-method", "auto").assert_outcomes(passed=1)
+    loaded = set((pytester.path / "loaded.txt").read_text(encoding="utf-8").split())
+    assert "pytest_parpool.policy.schedulers.load" in loaded
+    unused = (
+        "compat.code_places",
+        "compat.fork_reasons",
+        "compat.identity_reads",
+        "compat.open_sockets",
+        "compat.python_threads",
+        "controller.crashes",
+        "policy.schedulers.each",
+        "policy.schedulers.loadfile",
+        "policy.schedulers.protocol",
+        "runtime.native_threads",
+    )
+    assert loaded.isdisjoint(f"pytest_parpool.{name}" for name in unused)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.runs import RUN_SECONDS, add_happenings, failure, notes, prepare_environment
+from tests.acceptance.runs import RUN_SECONDS, add_happenings, failure, notes, prepare_environment, start_prepared
 
 # Set by whoever installs them: tools/dev.py, tox.
 VARIABLE = "PARPOOL_TEST_PLUGINS"
@@ -34,8 +34,8 @@ import pytest
 sys.exit(pytest.main())
 """
 
-WITH_WORKERS = [("-n", "2"), ("-n", "2", "--maxtasksperchild", "1")]
-with_workers = pytest.mark.parametrize("workers", WITH_WORKERS, ids=["workers", "replacements"])
+# Two at a time, each with several tests, and replacements where a suite has more than four.
+WORKERS = ("-n", "2", "--maxtasksperchild", "2")
 
 
 class Project:
@@ -57,6 +57,7 @@ class Project:
         loaded = [argument for name in self._plugins for argument in ("-p", name)]
         with pytest.MonkeyPatch.context() as patch:
             prepare_environment(patch, arguments)
+            start_prepared(patch, self._pytester)
             patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
             return self._pytester.run(
                 sys.executable, "start.py", *loaded, "-p", "no:cacheprovider", *arguments, timeout=RUN_SECONDS
@@ -96,8 +97,7 @@ def test_few(number, record_property):
 # --- Reports in files -------------------------------------------------------------------------------------------------
 
 
-@with_workers
-def test_html(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_html(pytester: pytest.Pytester) -> None:
     """One report, with each test's outcome, output and extras."""
     project = Project(pytester, "html", "html_fixtures", "metadata")
     pytester.makepyfile(
@@ -126,14 +126,13 @@ def test_html(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     plain.assert_outcomes(passed=5, failed=1, skipped=1)
     expected = results()
     assert len(expected) == 7
-    parallel = project.run("--html=report.html", "--self-contained-html", *workers)
+    parallel = project.run("--html=report.html", "--self-contained-html", *WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert parallel.ret == plain.ret
     assert results() == expected
 
 
-@with_workers
-def test_metadata(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_metadata(pytester: pytest.Pytester) -> None:
     """The controller ends with what it began with; what a worker adds is there too."""
     project = Project(pytester, "metadata")
     pytester.makeconftest(
@@ -158,13 +157,12 @@ def test_metadata(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     )
     project.run("--metadata", "given", "too").assert_outcomes(passed=1)
     expected = project.json("metadata.json")
-    project.run("--metadata", "given", "too", *workers).assert_outcomes(passed=1)
+    project.run("--metadata", "given", "too", *WORKERS).assert_outcomes(passed=1)
     assert project.json("metadata.json") == expected
     assert expected["from a conftest"] == "yes"
 
 
-@with_workers
-def test_reportlog(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_reportlog(pytester: pytest.Pytester) -> None:
     """Each report is one line, once, between one line for the start and one for the finish."""
     project = Project(pytester, "pytest_reportlog")
     pytester.makepyfile(test_few=FEW_TESTS)
@@ -188,14 +186,13 @@ def test_reportlog(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     plain = project.run("--report-log=log.jsonl")
     plain.assert_outcomes(passed=4, failed=1, skipped=1)
     expected, kinds = reports(), [line["$report_type"] for line in lines()]
-    parallel = project.run("--report-log=log.jsonl", *workers)
+    parallel = project.run("--report-log=log.jsonl", *WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert reports() == expected
     assert [line["$report_type"] for line in lines()] == kinds
 
 
-@with_workers
-def test_json_report(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_json_report(pytester: pytest.Pytester) -> None:
     """Summary, collectors, and each test's phases and metadata."""
     project = Project(pytester, "pytest_jsonreport", "metadata")
     pytester.makepyfile(test_few=FEW_TESTS + "\ndef test_meta(json_metadata): json_metadata['key'] = ['value']")
@@ -217,12 +214,11 @@ def test_json_report(pytester: pytest.Pytester, workers: tuple[str, ...]) -> Non
     expected = report()
     assert expected["summary"]["total"] == 7
     assert expected["tests"]["test_few.py::test_meta"][1] == {"key": ["value"]}
-    project.run("--json-report", "--json-report-file=report.json", *workers)
+    project.run("--json-report", "--json-report-file=report.json", *WORKERS)
     assert report() == expected
 
 
-@with_workers
-def test_junit(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_junit(pytester: pytest.Pytester) -> None:
     """The counts and the cases of pytest's own XML."""
     project = Project(pytester)
     pytester.makepyfile(test_few=FEW_TESTS)
@@ -243,12 +239,11 @@ def test_junit(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     project.run("--junitxml=report.xml")
     expected = suite()
     assert expected[0] == {"tests": "6", "failures": "1", "errors": "0", "skipped": "1"}
-    project.run("--junitxml=report.xml", *workers)
+    project.run("--junitxml=report.xml", *WORKERS)
     assert suite() == expected
 
 
-@with_workers
-def test_allure(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_allure(pytester: pytest.Pytester) -> None:
     """One result for each test, labelled with the process that ran it, also with ``--clean-alluredir``."""
     project = Project(pytester, "allure_pytest")
     pytester.makepyfile(test_few=FEW_TESTS)
@@ -263,11 +258,11 @@ def test_allure(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     plain = results()
     assert len(plain) == 6
     assert len({thread for *_, thread in plain}) == 1
-    project.run(*arguments, *workers)
+    project.run(*arguments, *WORKERS)
     parallel = results()
     assert [each[:2] for each in parallel] == [each[:2] for each in plain]
-    threads = {thread for *_, thread in parallel}
-    assert len(threads) == 6 if "--maxtasksperchild" in workers else len(threads) <= 2
+    threads = collections.Counter(thread for *_, thread in parallel)
+    assert max(threads.values()) <= 2  # As --maxtasksperchild says.
 
 
 # --- Running tests again ----------------------------------------------------------------------------------------------
@@ -281,7 +276,7 @@ import pytest
 IMPORT
 
 MARK
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_flaky(number):
     path = pathlib.Path(f"tries-{os.environ['ROUND']}-{number}")
     tries = len(path.read_text()) if path.exists() else 0
@@ -290,16 +285,15 @@ def test_flaky(number):
 """
 
 
-@with_workers
-def test_rerunfailures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]) -> None:
+def test_rerunfailures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many reruns as in a plain run, and the same outcomes."""
     project = Project(pytester, "rerunfailures")
     pytester.makepyfile(FLAKY_TESTS.replace("IMPORT", "").replace("MARK", ""))
     monkeypatch.setenv("ROUND", "plain")
     plain = project.run("--reruns", "2")
-    assert plain.parseoutcomes() == {"passed": 3, "failed": 1, "rerun": 5}
+    assert plain.parseoutcomes() == {"passed": 3, "failed": 2, "rerun": 7}
     monkeypatch.setenv("ROUND", "parallel")
-    parallel = project.run("--reruns", "2", *workers)
+    parallel = project.run("--reruns", "2", *WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert parallel.ret == plain.ret
 
@@ -314,8 +308,7 @@ def test_rerunfailures_leaves_a_crashed_test_failed(pytester: pytest.Pytester) -
     assert "INTERNALERROR" not in result.stdout.str()
 
 
-@with_workers
-def test_flaky(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]) -> None:
+def test_flaky(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its report at the end has the lines of all workers."""
     project = Project(pytester, "flaky")
     mark = "@flaky(max_runs=3)"
@@ -328,19 +321,18 @@ def test_flaky(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, worke
 
     monkeypatch.setenv("ROUND", "plain")
     plain = project.run()
-    assert plain.parseoutcomes() == {"passed": 3, "failed": 1}
+    assert plain.parseoutcomes() == {"passed": 3, "failed": 2}
     monkeypatch.setenv("ROUND", "parallel")
-    parallel = project.run(*workers)
+    parallel = project.run(*WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert flaky_report(parallel) == flaky_report(plain)
-    assert len(flaky_report(plain)) == 9
+    assert len(flaky_report(plain)) == 12
 
 
 # --- What a test is ---------------------------------------------------------------------------------------------------
 
 
-@with_workers
-def test_randomly(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_randomly(pytester: pytest.Pytester) -> None:
     """A seed gives every test the numbers, and the suite the order, that it gives in a plain run."""
     project = Project(pytester, "randomly")
     pytester.makepyfile(
@@ -359,17 +351,16 @@ def test_randomly(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     project.run("--randomly-seed=17").assert_outcomes(passed=8)
     plain = notes(pytester, "draws")
     (pytester.path / "draws.list").unlink()
-    project.run("--randomly-seed=17", *workers).assert_outcomes(passed=8)
+    project.run("--randomly-seed=17", *WORKERS).assert_outcomes(passed=8)
     assert sorted(notes(pytester, "draws")) == sorted(plain)
 
 
-@with_workers
-def test_syrupy(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_syrupy(pytester: pytest.Pytester) -> None:
     """Snapshots are written by all workers, matched by all, and those that nobody asked for are found."""
     project = Project(pytester, "syrupy")
     names = ("test_one", "test_two")
     # Not two workers for one file of snapshots: without a lock, which not all of its versions have, one of them loses.
-    workers = (*workers, "--dist=loadfile")
+    workers = (*WORKERS, "--dist=loadfile")
 
     def make_tests(count: int) -> None:
         text = (
@@ -401,22 +392,21 @@ def test_syrupy(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     assert "2 snapshots unused" in " ".join(summary(plain))
 
 
-@with_workers
-def test_timeout(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_timeout(pytester: pytest.Pytester) -> None:
     """A test that takes too long fails with its stack, and no other does."""
     project = Project(pytester, "timeout")
     pytester.makepyfile(
-        "import threading\ndef test_slow(): threading.Event().wait(30)\ndef test_one(): pass\ndef test_two(): pass"
+        "import threading\ndef test_slow(): threading.Event().wait(30)\ndef test_one(): pass\n"
+        "def test_two(): pass\ndef test_three(): pass\ndef test_four(): pass"
     )
     plain = project.run("--timeout=0.5")
-    plain.assert_outcomes(passed=2, failed=1)
-    parallel = project.run("--timeout=0.5", *workers)
+    plain.assert_outcomes(passed=4, failed=1)
+    parallel = project.run("--timeout=0.5", *WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert "Timeout" in failure(parallel, "test_slow")
 
 
-@with_workers
-def test_hypothesis(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_hypothesis(pytester: pytest.Pytester) -> None:
     """The same examples falsify."""
     project = Project(pytester, "hypothesispytest")
     pytester.makepyfile(
@@ -424,7 +414,7 @@ def test_hypothesis(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None
         import pytest
         from hypothesis import given, settings, strategies as st
 
-        @pytest.mark.parametrize("limit", [10, 100, 1000])
+        @pytest.mark.parametrize("limit", [10, 100, 1000, 10000])
         @settings(derandomize=True, database=None)
         @given(st.integers())
         def test_small(limit, number):
@@ -441,11 +431,11 @@ def test_hypothesis(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None
         return sorted(line.strip() for line in result.outlines if re.match(r"E\s+(number|limit)=", line))
 
     plain = project.run()
-    plain.assert_outcomes(passed=1, failed=3)
-    parallel = project.run(*workers)
+    plain.assert_outcomes(passed=1, failed=4)
+    parallel = project.run(*WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert examples(parallel) == examples(plain)
-    assert len(examples(plain)) == 6
+    assert len(examples(plain)) == 8
 
 
 SUBTESTS = """
@@ -464,20 +454,18 @@ SUBTESTS = """
 """
 
 
-@with_workers
 @pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has them since version 9.0")
-def test_subtests(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_subtests(pytester: pytest.Pytester) -> None:
     """Each has its result, in a test function and in a test case."""
     project = Project(pytester)
     pytester.makepyfile(SUBTESTS)
-    plain, parallel = project.run(), project.run(*workers)
+    plain, parallel = project.run(), project.run(*WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert plain.parseoutcomes()["failed"] == 5
     assert "contains 2 failed subtests" in failure(parallel, "test_fixture")
 
 
-@with_workers
-def test_django(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_django(pytester: pytest.Pytester) -> None:
     """Each worker makes a test database of its own, and every test finds it empty."""
     project = Project(pytester, "django")
     pytester.makeini("[pytest]\nDJANGO_SETTINGS_MODULE = site_settings\npythonpath = .")
@@ -512,15 +500,14 @@ def test_django(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     )
     plain = project.run()
     plain.assert_outcomes(passed=5)
-    parallel = project.run(*workers)
+    parallel = project.run(*WORKERS)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     databases = dict(line.split(" ", 1) for line in notes(pytester, "databases"))
     for worker, name in databases.items():
         assert name.endswith("test.sqlite" if worker == "master" else f"_{worker}")
 
 
-@with_workers
-def test_cov(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_cov(pytester: pytest.Pytester) -> None:
     """The same lines; ``test_coverage`` has the rest."""
     project = Project(pytester, "pytest_cov")
     pytester.makepyfile(
@@ -534,5 +521,5 @@ def test_cov(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
 
     project.run("--cov=measured", "--cov-report=json").assert_outcomes(passed=2)
     expected = lines()
-    project.run("--cov=measured", "--cov-report=json", *workers).assert_outcomes(passed=2)
+    project.run("--cov=measured", "--cov-report=json", *WORKERS).assert_outcomes(passed=2)
     assert lines() == expected == {"measured.py": [1, 2, 4, 5, 7]}

@@ -8,7 +8,7 @@ from tests.acceptance import runs
 
 # However tests are run, the objects are the same.
 MODES = pytest.mark.parametrize(
-    "mode", [(), ("-n", "0"), ("-n", "1"), ("-n", "4")], ids=lambda mode: " ".join(mode) or "without -n"
+    "mode", [(), ("-n", "0"), ("-n", "1"), ("-n", "3")], ids=lambda mode: " ".join(mode) or "without -n"
 )
 
 RECYCLED = ("-n", "2", "--maxtasksperchild", "1")
@@ -26,8 +26,8 @@ def happenings(pytester: pytest.Pytester) -> None:
         (),
         ("-n", "0"),
         ("-n", "1"),
-        ("-n", "4"),
-        ("-n", "4", "--dist", "worksteal"),
+        ("-n", "3"),
+        ("-n", "3", "--dist", "worksteal"),
         ("-n", "2", "--dist", "each"),
         ("-n", "2", "-p", "no:cacheprovider"),
         RECYCLED,

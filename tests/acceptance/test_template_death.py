@@ -32,7 +32,7 @@ def happenings(pytester: pytest.Pytester) -> None:
     runs.add_happenings(pytester)
 
 
-@pytest.fixture(params=["template._open_pidfd", "lambda pid: -1"], ids=["pidfds", "no pidfds"])
+@pytest.fixture(params=["template.open_pidfd", "lambda pid: -1"], ids=["pidfds", "no pidfds"])
 def pidfds(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> None:
     """With the descriptors that say when a process ends, and on a system that has none.
 
@@ -43,7 +43,7 @@ def pidfds(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> None:
         from pytest_parpool.runtime import pool, template
 
         pool._REAP_SECONDS = 3600
-        template._open_pidfd = {request.param}
+        template.open_pidfd = {request.param}
         """
     )
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.acceptance.runs import run
+from tests.acceptance.runs import run, run_plain
 
 MIXED = {
     "test_a": """
@@ -43,11 +43,6 @@ MIXED = {
         def test_many(number): pass
     """,
 }
-
-
-def run_plain(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run the suite without workers and without this plugin."""
-    return run(pytester, "-p", "no:parpool", "-p", "no:xdist", *arguments)
 
 
 def make_mixed_suite(pytester: pytest.Pytester) -> None:
@@ -156,7 +151,7 @@ def test_verbose_has_one_line_per_result(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-q",), ("--tb=short",), ("--tb=no",), ("--tb=line",), ("-rA",), ("-ra", "-q"), ("--no-summary",), ("-vv",)],
+    [("--tb=short", "-rA"), ("-q", "--tb=no"), ("--tb=line", "-ra", "-q"), ("--no-summary",), ("-vv",)],
     ids=" ".join,
 )
 def test_summaries_are_those_of_a_plain_run(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
@@ -210,7 +205,7 @@ def test_a_failure_names_its_worker(pytester: pytest.Pytester) -> None:
 def test_junitxml_has_every_test_once(pytester: pytest.Pytester) -> None:
     """The file is well-formed and says of each test what that of a plain run says."""
     make_mixed_suite(pytester)
-    run_plain(pytester, "--junitxml=plain.xml")
+    run(pytester, "-p", "no:parpool", "-p", "no:xdist", "--junitxml=plain.xml")
     result = run(pytester, "-n2", "--junitxml=ours.xml")
     result.stdout.fnmatch_lines(["*generated xml file: *ours.xml*"])
     assert read_junit(pytester, "ours.xml") == read_junit(pytester, "plain.xml")
@@ -338,7 +333,7 @@ def test_captured_output_of_one_test_never_holds_anothers(pytester: pytest.Pytes
             assert False
         """
     )
-    result = run(pytester, "-n4")
+    result = run(pytester, "-n2")
     assert result.parseoutcomes() == {"failed": 20}
     texts = re.split(r"^_+ (test_many\[\d+\]) _+$", result.stdout.str(), flags=re.MULTILINE)
     for name, text in zip(texts[1::2], texts[2::2], strict=True):

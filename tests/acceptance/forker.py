@@ -1,0 +1,75 @@
+"""Imports pytest, then forks a run of it for each request: the other side of ``prepared``.
+
+It is run as a script. A request is a line of JSON; the answers are the run's process id and, when it has ended, its
+exit code. Nothing is imported here that pytest would not import too.
+"""
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+import pytest  # noqa: F401  -- for all that comes with it
+from _pytest.config import default_plugins
+
+ANSWER_BYTES = 8
+
+
+def answer(fd: int, number: int) -> None:
+    """Say a number."""
+    os.write(fd, b"%*d" % (ANSWER_BYTES, number))
+
+
+def serve(requests_fd: int, answers_fd: int) -> dict[str, Any]:
+    """Fork runs until nobody is left to ask for one; return the request only in such a run."""
+    with open(requests_fd, "rb") as requests:
+        for line in requests:
+            pid = os.fork()
+            if not pid:
+                os.close(answers_fd)
+                request: dict[str, Any] = json.loads(line)
+                return request
+            answer(answers_fd, pid)
+            answer(answers_fd, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os._exit(0)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Take over what the interpreter would have been started with."""
+    nothing, write_end = os.pipe()
+    os.close(write_end)
+    outputs = [os.open(request[name], os.O_WRONLY) for name in ("stdout", "stderr")]
+    for number, fd in enumerate([nothing, *outputs]):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv[:] = [request["script"] or "-m", *request["arguments"]]
+    sys.orig_argv[1:] = request["command"]
+    sys.path[:0] = [request["directory"], *filter(None, request["environment"]["PYTHONPATH"].split(os.pathsep))]
+
+
+def run(script: str | None) -> None:
+    """Run pytest as ``python -m pytest`` does, or a script that does."""
+    if script is None:
+        import runpy
+
+        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+        return
+    # Not run_path: it gives the script another name in sys.argv.
+    main = vars(sys.modules["__main__"])
+    main["__file__"] = os.path.abspath(script)
+    with open(script, "rb") as file:
+        code = compile(file.read(), main["__file__"], "exec")
+    exec(code, main)
+
+
+if __name__ == "__main__":
+    for plugin in default_plugins:
+        importlib.import_module(f"_pytest.{plugin}")
+    del sys.path[0]  # the directory of this script
+    order = serve(*map(int, sys.argv[1:]))
+    become(order)
+    run(order["script"])
