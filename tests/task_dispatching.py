@@ -26,11 +26,12 @@ class TaskBench:
     Args:
         workers: How many.
         tasks_per_child: As the dispatcher's.
+        bears_by_need: As the dispatcher's.
     """
 
-    def __init__(self, workers: int = 1, *, tasks_per_child: int | None = None) -> None:
+    def __init__(self, workers: int = 1, *, tasks_per_child: int | None = None, bears_by_need: bool = False) -> None:
         self.workers = worker_ids(workers)
-        self.dispatcher = TaskDispatcher(self.workers, tasks_per_child=tasks_per_child)
+        self.dispatcher = TaskDispatcher(self.workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need)
         self.births = self.dispatcher.start()
 
     def ready(self, *workers: WorkerId) -> list[TaskAction]:

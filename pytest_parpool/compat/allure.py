@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-PACKAGE = "allure_pytest"
-
 
 def adapt(config: pytest.Config) -> None:
     """Renew the label by which its reports show what ran in parallel; it was made in the controller.

@@ -1,12 +1,6 @@
-"""Notes who reads the variables with a worker's identity before workers exist, and says which reads make a fork wrong.
+"""Notes who read the variables with a worker's identity before workers exist, and says which reads make a fork wrong.
 
-A module that reads ``PYTEST_XDIST_WORKER`` when it is imported keeps the controller's answer in a forked worker, and so
-do tests that were collected by it. Nothing can repair that, but a spawned worker imports and collects for itself.
-
-``os.environ`` encodes each name that it is asked for by its attribute ``encodekey``: ``[]``, ``get``, ``in``, ``pop``,
-``setdefault`` and ``os.getenv`` all come there. Wrapping this one function sees them, leaves the object and its class
-as they are, and costs other reads the time of one call. Names that are found by walking over the environment are not
-seen, unless their values are asked for.
+That one is read is seen by ``identity_watch``; this module is loaded when it is.
 
 Noting and judging are separate. What is noted is who called whom, since the project's root is not known yet; it happens
 only for the few names, at most some times in a run. What is judged is that list:
@@ -21,18 +15,12 @@ only for the few names, at most some times in a run. What is judged is that list
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable
 from types import CodeType, FrameType
 
 import pytest
 
 from pytest_parpool.compat.code_places import OWN_PACKAGE, CodePlaces, is_standard_library
 from pytest_parpool.model.records import Record, record
-
-# The run's id is another one: a module gets it in a worker of pytest-xdist, and nothing in the controller.
-VARIABLES = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_TESTRUNUID")
-"""How names begin that are watched."""
 
 # A helper may be called by hooks that run again in workers first, and by a module later. After that many reads it is
 # always the same.
@@ -94,43 +82,6 @@ class IdentityRead(Record):
     moment: str
 
 
-class Watch:
-    """Notes reads from when it is made until it is stopped."""
-
-    def __init__(self) -> None:
-        self._noted: list[Noted] = []
-        self._environ = os.environ
-        self._original = original = os.environ.encodekey
-        note = _Notes(self._noted).note
-
-        # A function, since who copies ``os.environ`` deeply copies other callables.
-        def encodekey(name: str) -> str:
-            encoded = original(name)
-            if name.startswith(VARIABLES):
-                asking = sys._getframe(1)  # noqa: SLF001 - the one way to know who asks.
-                # Setting and deleting come here too.
-                if asking.f_code.co_name == "__getitem__":
-                    note(name, asking.f_back)
-            return encoded
-
-        self._encodekey: Callable[[str], str] = encodekey
-        self._environ.encodekey = encodekey
-
-    def stop(self) -> None:
-        """Put back what was there, unless somebody else has replaced it meanwhile."""
-        if self._environ.encodekey is self._encodekey:
-            self._environ.encodekey = self._original
-
-    def has_noted(self) -> bool:
-        """Return whether there is anything to judge."""
-        return bool(self._noted)
-
-    def reads(self, places: CodePlaces) -> tuple[IdentityRead, ...]:
-        """Return the reads so far that make a fork wrong, each place once, the first read first."""
-        judged = (judge(noted, places) for noted in self._noted)
-        return tuple(dict.fromkeys(read for read in judged if read is not None))
-
-
 def judge(noted: Noted, places: CodePlaces) -> IdentityRead | None:
     """Return what is wrong with a read in forked workers, if anything is."""
     place: str | None = None
@@ -156,7 +107,7 @@ def _is_libraries_affair(caller: Caller) -> bool:
     return caller.function == "<module>" or _HOOK_CALLERS in caller.filename or caller.filename.startswith(OWN_PACKAGE)
 
 
-class _Notes:
+class Notes:
     """Writes down who asks, but not without end: a hook may ask for each of many thousand tests.
 
     Args:

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import _socket
 import os
-import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from pytest_parpool.model.records import Record, record
-from pytest_parpool.runtime.sockets import RawSocket
-
-FD_DIRECTORY = "/proc/self/fd"
+from pytest_parpool.runtime.sockets import FD_DIRECTORY, RawSocket, find_sockets
 
 # The address of our broker. A process that inherits a connection to it opens a new one.
 _OWN_ADDRESS = "@pytest-parpool-"
@@ -53,11 +50,6 @@ class Endpoint(Record):
     peer: str
 
 
-def inodes(directory: str = FD_DIRECTORY) -> frozenset[int]:
-    """Return the inodes of all sockets that are open now, by which they are known; empty without ``/proc``."""
-    return frozenset(inode for _, inode in _sockets(directory))
-
-
 def scan(known: Collection[int], accepted_fds: Collection[int], *, directory: str = FD_DIRECTORY) -> tuple[str, ...]:
     """Return what would be shared, each to be read behind "the".
 
@@ -70,7 +62,7 @@ def scan(known: Collection[int], accepted_fds: Collection[int], *, directory: st
     """
     if sys.platform != "linux":
         return ()
-    found = list(_sockets(directory))
+    found = list(find_sockets(directory))
     settled = {*known, *(inode for fd, inode in found if fd in accepted_fds)}
     # Several descriptors may be of one socket.
     opened = {inode: fd for fd, inode in reversed(found) if inode not in settled}
@@ -94,20 +86,6 @@ def describe(endpoint: Endpoint) -> str | None:
         # A server's end of a unix connection has the server's name, and its client usually none.
         return f"socket at {endpoint.local}"
     return None
-
-
-def _sockets(directory: str) -> Iterator[tuple[int, int]]:
-    try:
-        names = os.listdir(directory)
-    except OSError:  # Not Linux, or a hardened one.
-        return
-    for name in names:
-        try:
-            status = os.fstat(int(name))
-        except OSError:  # The directory's own descriptor; or another thread has just closed it.
-            continue
-        if stat.S_ISSOCK(status.st_mode):
-            yield int(name), status.st_ino
 
 
 def _look(fd: int) -> Endpoint | None:

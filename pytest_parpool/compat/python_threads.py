@@ -20,8 +20,8 @@ from collections.abc import Collection, Iterator
 from types import CodeType, FrameType
 
 from pytest_parpool.compat.code_places import CodePlaces, is_standard_library
-from pytest_parpool.compat.native_threads import SETTLE_SECONDS
 from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.native_threads import SETTLE_SECONDS
 from pytest_parpool.runtime.sockets import RawSocket
 
 # By the package or module of what the thread runs: names are for people, and change.

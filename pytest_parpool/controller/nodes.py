@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_parpool.compat.xdist_node import Gateway, NodeManager, Spec, WorkerNode
-from pytest_parpool.compat.xdist_sched import CrashScheduler
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Begin
@@ -34,7 +33,6 @@ class Nodes:
         self._nodeids = nodeids
         specs = [Spec(id=worker) for worker in workers]
         self._manager = NodeManager(config, specs, testrunuid)
-        self._sched = CrashScheduler(config)
         self._specs = dict(zip(workers, specs, strict=True))
         self._nodes: dict[WorkerId, WorkerNode] = {}
         self._configured: dict[WorkerId, WorkerNode] = {}
@@ -89,8 +87,11 @@ class Nodes:
 
     def crashed(self, node: WorkerNode, report: pytest.TestReport) -> None:
         """Tell that a process died while it ran a test; plugins may change the report."""
+        from pytest_parpool.compat.xdist_sched import CrashScheduler
+
         report.node = node  # type: ignore[attr-defined]
-        self._config.hook.pytest_handlecrashitem(crashitem=report.nodeid, report=report, sched=self._sched)
+        sched = CrashScheduler(self._config)
+        self._config.hook.pytest_handlecrashitem(crashitem=report.nodeid, report=report, sched=sched)
 
     def down(self, node: WorkerNode, exit_: Exit) -> None:
         """Tell that a process has ended."""

@@ -12,7 +12,6 @@ from typing import TypeAlias
 import pytest
 
 from pytest_parpool.compat.xdist_node import WorkerNode
-from pytest_parpool.controller.crashes import crash_report, crash_text, loss_report, loss_text
 from pytest_parpool.controller.ending import Ending
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.replay import Replay
@@ -137,6 +136,8 @@ class Showing:
                 pass
 
     def _show_crash(self, node: WorkerNode, action: ReportCrash, output: LastOutput) -> None:
+        from pytest_parpool.controller.crashes import crash_report, crash_text
+
         item = self._replay.item(action.item)
         report = crash_report(item, crash_text(action, item.nodeid), self._replay.sections(action.item), output)
         self._nodes.crashed(node, report)
@@ -144,6 +145,8 @@ class Showing:
         self._replay.finish(action.item)
 
     def _show_loss(self, node: WorkerNode, action: ReportLoss, output: LastOutput) -> None:
+        from pytest_parpool.controller.crashes import loss_report, loss_text
+
         last = self._replay.item(action.last_item) if action.last_item is not None else None
         text = loss_text(action, last.nodeid if last is not None else None)
         self._lines.say(text)

@@ -7,9 +7,8 @@ from typing import Literal
 
 import pytest
 
-from pytest_parpool.budget.limiting import environ_at_load
 from pytest_parpool.compat import fork_safety
-from pytest_parpool.runtime import native_threads
+from pytest_parpool.runtime.thread_counts import may_have_native_threads
 from pytest_parpool.settings import Settings
 
 
@@ -24,10 +23,18 @@ def decide(config: pytest.Config, settings: Settings, say: Callable[[str], None]
     reasons = fork_safety.reasons(config, settings.native_threads_safe) if settings.start_method == "auto" else []
     fork_safety.stop_watching()
     if settings.start_method == "fork":
-        unsafe = native_threads.scan(settings.native_threads_safe, environ=environ_at_load(config))
-        if unsafe:
-            say(native_threads.warning_line(unsafe))
+        if may_have_native_threads():
+            _warn_of_native_threads(config, settings, say)
         return "fork"
     if reasons:
         say(f"workers are spawned, not forked, because {reasons[0]}")
     return "spawn" if reasons or settings.start_method == "spawn" else "fork"
+
+
+def _warn_of_native_threads(config: pytest.Config, settings: Settings, say: Callable[[str], None]) -> None:
+    from pytest_parpool.budget.limiting import environ_at_load
+    from pytest_parpool.runtime import native_threads
+
+    unsafe = native_threads.scan(settings.native_threads_safe, environ=environ_at_load(config))
+    if unsafe:
+        say(native_threads.warning_line(unsafe))

@@ -2,9 +2,9 @@
 
 A record is a class of named, slotted values that nobody changes. ``dataclasses.dataclass(frozen=True, slots=True)``
 says the same, but takes 0.4 ms to make one class, of which there are more than eighty: a fifth of what a run of one
-test takes. So the type checker forbids assignment, what is the same for all records is inherited instead of generated,
-and the one method that has to be generated, ``__init__``, is when the first instance is made: most runs use half of the
-classes.
+test takes. So the type checker forbids assignment, and what is the same for all records is inherited instead of
+generated. Only an ``__init__`` that is called often has to be a class's own, which is written and compiled once it is:
+of most classes a run makes a few instances or none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 _T = TypeVar("_T")
+
+# Instances of a class that are made without an ``__init__`` of its own: to write one takes as long as to make ten.
+_FIRST_INSTANCES = 10
+_made: dict[type[Any], int] = {}
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -35,9 +39,16 @@ class Record:
     if not TYPE_CHECKING:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            # Only the first instance of a class comes here.
-            _write_init(type(self))
-            self.__init__(*args, **kwargs)
+            # Only the first instances of a class come here.
+            cls = type(self)
+            _made[cls] = made = _made.get(cls, 0) + 1
+            values = _in_order(cls, args, kwargs) if made <= _FIRST_INSTANCES else None
+            if values is None:  # Arguments that do not fit are complained about by Python itself.
+                _write_init(cls)
+                self.__init__(*args, **kwargs)
+                return
+            for name, value in zip(cls.__match_args__, values, strict=True):
+                setattr(self, name, value)
 
     def _values(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in self.__match_args__])
@@ -84,7 +95,7 @@ def record(cls: type[_T] | None = None, *, kw_only: bool = False) -> type[_T] | 
 
 
 def prepare(*classes: type[Record]) -> None:
-    """Write now what would be written with the first instance: before a fork, once, and not in each child."""
+    """Write now what would be written with one of the next instances: before a fork, once, and not in each child."""
     for cls in classes:
         if "__init__" not in vars(cls):
             _write_init(cls)
@@ -102,6 +113,21 @@ def _with_slots(cls: type[_T], *, is_by_name_only: bool) -> type[_T]:
     del namespace["__dict__"], namespace["__weakref__"]
     make_class: Callable[..., type[_T]] = type(cls)
     return make_class(cls.__name__, cls.__bases__, namespace)
+
+
+def _in_order(cls: type[Record], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Return the values of all fields, or None if these arguments are not to be accepted."""
+    fields = cls.__match_args__
+    if len(args) == len(fields) and not kwargs and not cls._is_by_name_only:
+        return args
+    if len(args) > (0 if cls._is_by_name_only else len(fields)) or not kwargs.keys().isdisjoint(fields[: len(args)]):
+        return None
+    named = {**cls._defaults, **kwargs}
+    try:
+        values = (*args, *[named.pop(name) for name in fields[len(args) :]])
+    except KeyError:
+        return None
+    return values if named.keys() <= cls._defaults.keys() else None
 
 
 def _write_init(cls: type[Record]) -> None:

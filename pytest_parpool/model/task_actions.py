@@ -29,6 +29,11 @@ class Dismiss(Record):
 
 
 @record
+class Finish(Record):
+    """Nobody will be born any more: what workers are born from may end with the last of them."""
+
+
+@record
 class TellDone(Record):
     """A task is over, and this is what the worker says came of it."""
 
@@ -88,6 +93,7 @@ TaskAction: TypeAlias = (
     Spawn
     | Give
     | Dismiss
+    | Finish
     | TakeBack
     | Kill
     | AwaitExit

@@ -2,7 +2,7 @@
 
 * ``dispatcher``: the way in, notices to actions. ``workers``: who is answered, drained, lost, stopped; ``births``:
   who is to be born; ``hands``: what a worker is given; ``pending_failures``: what may stop the run yet.
-* ``worker_slot``: what is known of one worker; ``lifecycle``: its states, and which may follow which.
+* ``slot`` and ``worker_slot``: what is known of one worker; ``lifecycle``: its states, and which may follow which.
 * ``limits``: the rules of a run; ``estimates``: how long an item will take.
 * ``schedulers``: which item comes next, one module for each ``--dist``.
 * ``tasks``: the same for a pool that does calls: who is given which tasks, and what becomes of them.

@@ -19,6 +19,7 @@ the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.actions import Action, AwaitExit, Kill, Send, TakeBack
 from pytest_parpool.model.ids import ItemIndex, WorkerId
@@ -59,9 +60,12 @@ from pytest_parpool.policy.hands import Hands
 from pytest_parpool.policy.lifecycle import LEAVING, WorkerState
 from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.pending_failures import PendingFailures
-from pytest_parpool.policy.schedulers.protocol import Scheduler
-from pytest_parpool.policy.worker_slot import DispatchError, WorkerSlot
+from pytest_parpool.policy.slot import DispatchError
+from pytest_parpool.policy.worker_slot import WorkerSlot
 from pytest_parpool.policy.workers import Workers
+
+if TYPE_CHECKING:
+    from pytest_parpool.policy.schedulers.protocol import Scheduler
 
 
 class Dispatcher:

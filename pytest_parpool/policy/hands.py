@@ -8,12 +8,15 @@ may stop the run, it holds nothing at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.policy.limits import Limits
-from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.worker_slot import WorkerSlot
+
+if TYPE_CHECKING:
+    from pytest_parpool.policy.schedulers.protocol import Scheduler
 
 HAND_SECONDS = 0.05  # work a worker holds: some 100 times what one question and answer costs on two busy cores
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 import collections
 
 from pytest_parpool.model.ids import ItemIndex, WorkerId
-from pytest_parpool.policy.lifecycle import ALIVE, MOVES, RESUMED, WorkerState
+from pytest_parpool.policy.lifecycle import RESUMED, WorkerState
+from pytest_parpool.policy.slot import DispatchError, Slot
 
 
-class DispatchError(Exception):
-    """A worker said something that cannot be true; a fault of ours."""
-
-
-class WorkerSlot:
+class WorkerSlot(Slot):
     """What is known of one slot and of the process that is in it.
 
     Attributes:
-        id: The slot's.
-        state: Changed by ``move`` only.
         held: Items that were sent to the worker and that it has not begun, in their order.
         running: The item it has begun and not finished, or None.
         last_item: The item it ran last, or None.
         given: How many items it was given, without those that were taken back.
         begun: How many of them it has begun.
         enough: Items in its hand above which topping up need not be thought of.
-        births: How many workers the slot has had.
         is_overdue: Whether it is to be killed, because it took too long to leave.
         is_recycled: Whether it leaves because it has had its share of items.
         has_died: Whether the slot's last worker died, and was not replaced yet.
@@ -33,25 +27,20 @@ class WorkerSlot:
     __slots__ = (
         "_resumes",
         "begun",
-        "births",
         "enough",
         "given",
         "has_died",
         "held",
-        "id",
         "is_overdue",
         "is_recycled",
         "last_item",
         "running",
-        "state",
     )
 
     def __init__(self, worker: WorkerId) -> None:
-        self.id = worker
-        self.state = WorkerState.VACANT
+        super().__init__(worker)
         self._resumes = WorkerState.BUSY
         self.held: collections.deque[ItemIndex] = collections.deque()
-        self.births = 0
         self.has_died = False
         self.forget_process()
 
@@ -61,21 +50,6 @@ class WorkerSlot:
         self.last_item: ItemIndex | None = None
         self.given = self.begun = self.enough = 0
         self.is_overdue = self.is_recycled = False
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it has a process."""
-        return self.state in ALIVE
-
-    def move(self, state: WorkerState) -> None:
-        """Go on to another state.
-
-        Raises:
-            DispatchError: If ``lifecycle.MOVES`` has no such move.
-        """
-        if state not in MOVES[self.state]:
-            raise DispatchError(f"{self.id} cannot go from {self.state.name} to {state.name}")
-        self.state = state
 
     def begin(self, item: ItemIndex) -> None:
         """Note that the worker runs the first of the items it holds.

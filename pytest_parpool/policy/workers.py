@@ -16,7 +16,8 @@ from pytest_parpool.policy.births import Births
 from pytest_parpool.policy.hands import Hands
 from pytest_parpool.policy.lifecycle import STANDING, WorkerState
 from pytest_parpool.policy.pending_failures import PendingFailures
-from pytest_parpool.policy.worker_slot import DispatchError, WorkerSlot
+from pytest_parpool.policy.slot import DispatchError
+from pytest_parpool.policy.worker_slot import WorkerSlot
 
 
 class Workers:

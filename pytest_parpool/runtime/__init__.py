@@ -8,7 +8,8 @@
 * ``lifeline``: ends workers whose controller is gone.
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
 * ``memory``: what processes share that are no copies of one another; ``slots``: the locks that are in such memory.
-* ``forking``: the two ways to fork a process; ``sockets``: the few words of sockets that are needed.
+* ``forking``: the two ways to fork a process; ``native_threads``: what a fork would leave behind.
+* ``sockets``: the few words of sockets that are needed.
 * ``outputs``: a worker's capture files, readable after its death.
 * ``report_queue``: all workers' events, read together; ``worker_process``: one worker's descriptors and its signals.
 * ``pool``: what is asked for; ``running_pool``: the processes and their queue, as one object.

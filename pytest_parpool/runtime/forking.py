@@ -7,16 +7,23 @@ package is not loaded for our sake: it costs a tenth of what a run of one test t
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import select
 import sys
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
+
+# Without pidfds (before Linux 5.3, elsewhere) a child is asked for at this pace whether it has ended.
+_POLL_SECONDS = 0.0005
 
 
 class Child:
@@ -31,6 +38,22 @@ class Child:
     def poll(self) -> int | None:
         """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
         raise NotImplementedError
+
+    def wait(self, timeout_seconds: float) -> int | None:
+        """Wait for its end, at most so long, and return as ``poll`` does."""
+        if (code := self.poll()) is not None:
+            return code
+        pidfd = open_pidfd(self.pid)
+        if pidfd >= 0:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            poll.poll(timeout_seconds * 1000)
+            os.close(pidfd)
+            return self.poll()
+        deadline = time.monotonic() + timeout_seconds
+        while (code := self.poll()) is None and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return code
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -49,12 +72,49 @@ def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) 
     Raises:
         OSError: If the system gives no process.
     """
-    with warnings.catch_warnings():
-        # From Python 3.12 on a fork beside threads warns; those that may be here were looked at before.
+    if context is None and not _may_use_multiprocessing():
+        return fork_bare(target)
+    with _quiet(target) as run:
+        return _MultiprocessingChild(run, name, context)
+
+
+def prepare_forks(context: ForkContext | None) -> None:
+    """Load what ``fork`` would load: where it is forked from, once, and not in each process that forks."""
+    if context is not None or _may_use_multiprocessing():
+        importlib.import_module("multiprocessing.popen_fork")
+
+
+def fork_bare(target: Callable[[], None]) -> Child:
+    """Fork a child that no package knows of, and which forks those that users see; otherwise as ``fork``."""
+    with _quiet(target) as run:
+        return _BareChild(run)
+
+
+@contextlib.contextmanager
+def _quiet(target: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Keep a fork from warning of threads, as it does from Python 3.12 on; somebody has looked at them before.
+
+    What is given instead of ``target`` warns of what it always has: the block never ends in the child.
+    """
+    silence = warnings.catch_warnings()
+
+    def run() -> None:
+        silence.__exit__(None, None, None)
+        target()
+
+    with silence:
         warnings.simplefilter("ignore", DeprecationWarning)
-        if context is None and not _may_use_multiprocessing():
-            return _BareChild(_fork_bare(target))
-        return _MultiprocessingChild(target, name, context)
+        yield run
+
+
+def open_pidfd(pid: int) -> int:
+    """Return a descriptor that is readable once a child has ended, or -1 where there is no such thing."""
+    if sys.platform != "linux":
+        return -1
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # Before Linux 5.3, forbidden by a sandbox, or there are no descriptors left.
+        return -1
 
 
 def _may_use_multiprocessing() -> bool:
@@ -91,8 +151,11 @@ class _MultiprocessingChild(Child):
 
 
 class _BareChild(Child):
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, target: Callable[[], None]) -> None:
+        _flush_streams()  # What lies in their buffers would be written by both.
+        self.pid = os.fork()
+        if self.pid == 0:
+            _run_and_exit(target)
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -105,14 +168,6 @@ class _BareChild(Child):
                 if pid:
                     self._code = os.waitstatus_to_exitcode(status)
         return self._code
-
-
-def _fork_bare(target: Callable[[], None]) -> int:
-    _flush_streams()  # What lies in their buffers would be written by both.
-    pid = os.fork()
-    if pid == 0:
-        _run_and_exit(target)
-    return pid
 
 
 def _run_and_exit(target: Callable[[], None]) -> NoReturn:

@@ -23,7 +23,7 @@ import select
 
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Matched, Proceed, Recalled, Run, Wait
-from pytest_parpool.model.records import Record, prepare, record
+from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.ledger import Page
@@ -83,11 +83,6 @@ class _Outgoing(Record):
     posted: list[Event]
     data: bytes
     written: list[int]
-
-
-def prepare_links() -> None:
-    """Make ready what every link is made of, where workers will be forked from."""
-    prepare(Inbox, _Incoming, _Outgoing)
 
 
 class WorkerLink:

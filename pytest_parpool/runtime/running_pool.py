@@ -274,6 +274,10 @@ class RunningPool:
         else:
             self._pending_gone.append(Gone(worker, exit_))
 
+    def finish(self) -> None:
+        """Say that nobody will be born any more, so that the spawner ends with the last worker, not behind it."""
+        self._spawner.finish()
+
     def let_go(self) -> None:
         """In a forked copy of this process: let the workers end with the original, whether or not the copy lives."""
         self._lifeline.close_write_end()

@@ -79,6 +79,9 @@ class Spawner:
         """Return how it ended, after waiting for it; its code is None if it has not."""
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """Note that nobody will be born any more: a process of its own may end with the last worker."""
+
     def close(self) -> None:
-        """End it, and wait for its exit. Its workers are not touched."""
+        """End it with all its workers, and wait for their exit."""
         raise NotImplementedError

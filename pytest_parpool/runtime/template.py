@@ -11,7 +11,8 @@ socket that keeps message borders, each message marshalled, file descriptors att
 * ``("spawn", worker)`` with the worker's end of its channel; answered by ``("born", worker, pid)`` with a pidfd (if the
   system has them) or ``("unborn", worker, why)``;
 * ``("ended", worker, exit code)``;
-* ``("leave",)``: reap all workers, and end.
+* ``("finish",)``: nobody is born any more; end when the last worker has ended and that was said;
+* ``("leave",)``: kill the workers that are left, reap them, and end.
 """
 
 from __future__ import annotations
@@ -22,29 +23,25 @@ import marshal
 import os
 import select
 import signal
-import sys
-import time
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.runtime.forking import Child, fork
+from pytest_parpool.runtime.forking import Child, fork, fork_bare, open_pidfd, prepare_forks
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
-from pytest_parpool.runtime.link import WorkerLink, prepare_links
+from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
 from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn, Word, WorkerMain
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
 
-_MESSAGE_BYTES = 65536
+_MESSAGE_BYTES = 4096  # each is a few words; memory for more would be made anew in each process
 _MESSAGE_FDS = 4
 # Without pidfds (before Linux 5.3, elsewhere) the template looks after its children at this pace.
 _REAP_SECONDS = 0.02
-# How often the controller asks for the exit code of a template that is ending.
-_EXIT_POLL_SECONDS = 0.0005
-# How long it may wait for its workers to end.
+# How long it may take to end with its workers.
 _LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
 _KILL_SECONDS = 10.0
@@ -54,18 +51,19 @@ class Template(Spawner):
     """The controller's handle of the template process. A context manager: at its end the process is gone.
 
     Args:
-        context: As in ``forking.fork``.
+        context: As in ``forking.fork``, for the workers.
         main: What each worker does.
         lifeline: The workers, and the template, are tied to it.
         ledger: With a page for each worker.
     """
 
     def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline, ledger: Ledger) -> None:
-        prepare_links()
+        prepare_forks(context)
         ours, theirs = packet_pair()
         self._socket = ours
         serve = functools.partial(_serve, theirs, ours, context, main, lifeline, ledger)
-        self._child = fork(serve, name="parpool-template", context=context)
+        # Not a process of multiprocessing, if that is there: the workers are.
+        self._child = fork_bare(serve)
         theirs.close()
         ours.setblocking(False)
         self.is_ended = False
@@ -117,18 +115,20 @@ class Template(Spawner):
     def wait_exit(self, timeout_seconds: float) -> Exit:
         """Return how the template ended, after waiting for it; its code is None if it has not."""
         # The end of the socket comes a moment before that of the process.
-        deadline = time.monotonic() + timeout_seconds
-        while (code := self._child.poll()) is None and time.monotonic() < deadline:
-            time.sleep(_EXIT_POLL_SECONDS)
-        return Exit(code)
+        return Exit(self._child.wait(timeout_seconds))
+
+    def finish(self) -> None:
+        """Have the template end by itself when the last worker has ended. Nobody can be born any more."""
+        with contextlib.suppress(OSError):  # It has gone already, which is told by ``receive``.
+            send_with_fds(self._socket, marshal.dumps(("finish",)), [])
 
     def close(self) -> None:
-        """End the template, once it has reaped its workers, and wait for its exit. They are not touched."""
+        """End the template with all its workers, also those of which nobody knows yet, and wait for its exit."""
         if self._child.poll() is None:
-            # Else who was killed a moment ago would be left to process 1, which in a container may reap nobody.
+            # It reaps them: else they would be left to process 1, which in a container may reap nobody.
             with contextlib.suppress(OSError):
                 send_with_fds(self._socket, marshal.dumps(("leave",)), [])
-                self.wait_exit(_LEAVE_SECONDS)
+            self.wait_exit(_LEAVE_SECONDS)
         if self._child.poll() is None:
             os.kill(self.pid, signal.SIGKILL)  # It is stopped, or has a worker that does not end.
             self.wait_exit(_KILL_SECONDS)
@@ -155,7 +155,8 @@ def _serve(
     pidfds: dict[int, WorkerId] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    while True:
+    is_finishing = False
+    while children or not is_finishing:
         has_all_pidfds = len(pidfds) == len(children)
         ready = [fd for fd, _ in poll.poll(None if has_all_pidfds else _REAP_SECONDS * 1000)]
         _reap(control, children, pidfds, poll)
@@ -169,7 +170,10 @@ def _serve(
             os._exit(0)
         kind, *names = marshal.loads(data)
         if kind == "leave":
-            _leave(children)
+            break
+        if kind == "finish":
+            is_finishing = True
+            continue
         (name,) = names
         worker = WorkerId(name)
         siblings = (*pidfds, *(fd for child in children.values() for fd in child.fds))
@@ -185,22 +189,28 @@ def _serve(
         finally:
             os.close(fds[0])
         children[worker] = child
-        pidfd = _open_pidfd(child.pid)
+        pidfd = open_pidfd(child.pid)
         if pidfd >= 0:
             pidfds[pidfd] = worker
             poll.register(pidfd, select.POLLIN)
         _say(control, ("born", name, child.pid), [pidfd] if pidfd >= 0 else [])
+    _leave(children)
 
 
 def _leave(children: dict[WorkerId, Child]) -> NoReturn:
-    """Wait for all children, and end at once.
+    """Kill all children, wait for them, and end at once.
 
     There is nothing here to be put in order, and what others have put in the place of ``os._exit`` (coverage does) is
     not for the template to run.
     """
     for child in children.values():
-        while child.poll() is None:
-            time.sleep(_EXIT_POLL_SECONDS)
+        # It may not be the leader of its group yet, or have ended.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        os.kill(child.pid, signal.SIGKILL)
+    for child in children.values():
+        while child.wait(_REAP_SECONDS) is None:
+            pass
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("unreachable")
 
@@ -229,15 +239,6 @@ def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -
         send_with_fds(control, marshal.dumps(word), fds)
     except OSError:
         os._exit(0)  # The controller is gone; the lifeline has ended the workers.
-
-
-def _open_pidfd(pid: int) -> int:
-    if sys.platform != "linux":
-        return -1
-    try:
-        return os.pidfd_open(pid)
-    except OSError:  # Before Linux 5.3, or forbidden by a sandbox.
-        return -1
 
 
 # --- In a worker's process --------------------------------------------------------------------------------------------

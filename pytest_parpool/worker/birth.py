@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from pytest_parpool.compat import allure, pytest_internals, random_state, rerunfailures
+from pytest_parpool.compat import pytest_internals, random_state
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.link import WorkerLink
@@ -68,9 +68,13 @@ def become_worker(config: pytest.Config, link: WorkerLink, workerinput: dict[str
     take_identity(config, workerinput)
     own_temp_directory(config, link, WorkerId(workerinput["workerid"]))
     # Plugins for which none of this is enough.
-    if allure.PACKAGE in sys.modules:
+    if "allure_pytest" in sys.modules:
+        from pytest_parpool.compat import allure
+
         allure.adapt(config)
-    if rerunfailures.PACKAGE in sys.modules:
+    if "pytest_rerunfailures" in sys.modules:
+        from pytest_parpool.compat import rerunfailures
+
         rerunfailures.adapt()
 
 

@@ -90,21 +90,33 @@ Outcome: TypeAlias = Returned | Raised | Crashed | TimedOut | Cancelled | Unstar
 
 
 class Task:
-    """One task on its way; submitted once. Everything but the first four is the engine's to set.
+    """One task on its way; submitted once.
 
     Args:
-        packed: As the engine's ``pack`` made it.
+        packed: As the engine's ``pack`` made it; None to have that done when a worker is given it.
         description: To name it in errors, e.g. ``square(3)``; made when it is asked for.
         on_outcome: Told the outcome, once, in the service thread; must neither raise nor block.
+        job: What is packed, if it is not yet.
         retries: How often it may be begun again after a crash of its worker.
         timeout_seconds: How long it may run, each time it is begun, or None.
 
     Attributes:
         begun_at: ``time.monotonic()`` when it was begun the last time, as far as is known, or None.
+        failure: Its outcome, if it could not be packed when a worker was to be given it, or None.
         number: Its place among all tasks of its engine, for an engine that numbers them.
     """
 
-    __slots__ = ("begun_at", "description", "number", "on_outcome", "packed", "retries", "timeout_seconds")
+    __slots__ = (
+        "begun_at",
+        "description",
+        "failure",
+        "job",
+        "number",
+        "on_outcome",
+        "packed",
+        "retries",
+        "timeout_seconds",
+    )
 
     def __init__(
         self,
@@ -112,15 +124,18 @@ class Task:
         description: Callable[[], str],
         on_outcome: Callable[[Outcome], None],
         *,
+        job: Job | None = None,
         retries: int = 0,
         timeout_seconds: float | None = None,
     ) -> None:
         self.packed = packed
+        self.job = job
         self.description = description
         self.on_outcome = on_outcome
         self.retries = retries
         self.timeout_seconds = timeout_seconds
         self.begun_at: float | None = None
+        self.failure: Raised | None = None
         self.number = -1
 
 
@@ -138,6 +153,10 @@ class Engine(Protocol):
         Raises:
             UnpicklableTaskError: If something does not pickle; it names it, and the extra that would help.
         """
+        ...
+
+    def size_of(self, packed: Any) -> int:
+        """Return how many bytes something packed takes, beside the caller's own objects."""
         ...
 
     def submit(self, tasks: Sequence[Task]) -> None:

@@ -8,23 +8,30 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from pytest_parpool.workload.arguments import Kind, check_function, check_seconds, check_whole_number
+from pytest_parpool.workload.batches import Batch
 from pytest_parpool.workload.calls import StarredCalls
-from pytest_parpool.workload.descriptions import describe_job
-from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Task
+from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Raised, Task
 from pytest_parpool.workload.engines import make_engine
 from pytest_parpool.workload.errors import PoolUsageError
-from pytest_parpool.workload.outcomes import pack_or_fail, value_or_error
+from pytest_parpool.workload.outcomes import value_or_error
 from pytest_parpool.workload.shares import lending
+from pytest_parpool.workload.task_maker import EAGER_BYTES, TaskMaker
+from pytest_parpool.workload.waiters import LendingWaiters
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+# For a moment at a time, and seldom: one for all futures, of which there may be many.
+_cancelling = threading.Lock()
 
 
 class PoolFuture(Future[R], Generic[R]):
@@ -34,7 +41,8 @@ class PoolFuture(Future[R], Generic[R]):
         super().__init__()
         self._engine = engine
         self._task: Task | None = None
-        self._cancelling = threading.Lock()
+        if engine.share is not None:
+            self._waiters = LendingWaiters(engine.share)  # the standard library's own name
 
     def cancel(self) -> bool:
         """Take the task back, if it has not begun. Return whether it is cancelled."""
@@ -59,7 +67,7 @@ class PoolFuture(Future[R], Generic[R]):
         return task is not None and task.begun_at is not None and not self.done()
 
     def _become_cancelled(self) -> None:
-        with self._cancelling:
+        with _cancelling:
             if not self.cancelled():
                 super().cancel()
                 self.set_running_or_notify_cancel()
@@ -113,8 +121,7 @@ class PoolExecutor(Executor):
         retries: int = 0,
         timeout: float | None = None,
     ) -> None:
-        self._retries = check_whole_number("retries", retries, least=0)
-        self._timeout_seconds = check_seconds("timeout", timeout)
+        options = check_whole_number("retries", retries, least=0), check_seconds("timeout", timeout)
         if timeout is not None and kind == "thread":
             raise ValueError("timeout: a thread cannot be killed; use kind='process', or wait with result(timeout)")
         self._engine = make_engine(
@@ -127,6 +134,8 @@ class PoolExecutor(Executor):
             count_name="max_workers",
             is_budgeted=self._is_budgeted,
         )
+        self._new_maker = partial(TaskMaker, self._engine, *options)
+        self._maker = self._new_maker()
         self._pid = os.getpid()
         self._is_shut_down = False
         self._pending: set[PoolFuture[Any]] = set()
@@ -148,7 +157,11 @@ class PoolExecutor(Executor):
         Raises:
             RuntimeError: If the executor is shut down.
         """
-        return self._submit(Job(check_function(fn), [(args, kwargs)], is_chunk=False))
+        self._check_running()
+        job = Job(check_function(fn), [(args, kwargs)], is_chunk=False)
+        future, tasks = self._prepare(self._maker, job)
+        self._send(tasks)
+        return future
 
     def map(
         self,
@@ -176,10 +189,15 @@ class PoolExecutor(Executor):
         if buffersize is not None:
             check_whole_number("buffersize", buffersize, least=1)
         deadline = None if timeout is None else time.monotonic() + timeout
-        futures = self._submit_chunks(fn, zip(*iterables, strict=False), chunksize)
-        # All of them, or the first ones, are submitted now, and not when the iterator is used.
-        ahead = deque(islice(futures, buffersize))
-        return _results(ahead, futures, deadline)
+        # All tasks, or the first ones, are submitted now, and not when the iterator is used.
+        maker = self._new_maker(EAGER_BYTES) if buffersize is None else self._maker
+        batch = Batch(self._send)
+        futures = self._futures(maker, batch, fn, zip(*iterables, strict=False), chunksize)
+        try:
+            ahead = deque(islice(futures, buffersize))
+        finally:
+            batch.finish()
+        return _results(ahead, futures, batch, deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  -- Executor's
         """Take nothing more.
@@ -195,8 +213,12 @@ class PoolExecutor(Executor):
                 future.cancel()
         self._engine.close()
         if wait:
-            with lending(self._engine.share):
+            with self.awaited():
                 self._engine.join()
+
+    def awaited(self) -> AbstractContextManager[None]:
+        """Lend the slot of the test meanwhile: for who waits for futures in a way of its own."""
+        return lending(self._engine.share)
 
     def terminate_workers(self) -> None:
         """Stop at once: kill the workers, and cancel all futures that are not done."""
@@ -204,34 +226,40 @@ class PoolExecutor(Executor):
         self._is_shut_down = True
         self._engine.terminate()
 
-    def _submit_chunks(
-        self, fn: Callable[..., R], arguments: Iterator[tuple[Any, ...]], chunksize: int
+    def _futures(
+        self,
+        maker: TaskMaker,
+        batch: Batch,
+        fn: Callable[..., R],
+        arguments: Iterator[tuple[Any, ...]],
+        chunksize: int,
     ) -> Iterator[Future[list[R]]]:
         while chunk := tuple(islice(arguments, chunksize)):
-            yield self._submit(Job(fn, StarredCalls(chunk), is_chunk=True))
+            self._check_running()
+            future, tasks = self._prepare(maker, Job(fn, StarredCalls(chunk), is_chunk=True))
+            batch.add(tasks)
+            yield future
 
-    def _submit(self, job: Job) -> Future[Any]:
-        self._check_running()
+    def _prepare(self, maker: TaskMaker, job: Job) -> tuple[PoolFuture[Any], tuple[Task, ...]]:
+        """Return a job's future, and the task to submit for it; none, if it has failed already."""
         future: PoolFuture[Any] = PoolFuture(self._engine)
-        packed, failure = pack_or_fail(self._engine, job)
-        if failure is not None:
-            future.set_exception(failure.error)
-            return future
-        future._task = task = Task(  # noqa: SLF001  -- its own class, in this module
-            packed,
-            partial(describe_job, job),
-            partial(_tell, self._pending, future, job),
-            retries=self._retries,
-            timeout_seconds=self._timeout_seconds,
-        )
+        task = maker.make(job, partial(_tell, self._pending, future, job))
+        if isinstance(task, Raised):
+            future.set_exception(task.error)
+            return future, ()
+        future._task = task  # noqa: SLF001  -- its own class, in this module
         self._pending.add(future)
+        return future, (task,)
+
+    def _send(self, tasks: Sequence[Task]) -> None:
         try:
-            self._engine.submit((task,))
+            self._engine.submit(tasks)
         except ValueError:  # Shut down by another thread, just now.
-            self._pending.discard(future)
+            for future in tuple(self._pending):
+                if future._task in tasks:  # noqa: SLF001  -- its own class, in this module
+                    self._pending.discard(future)
             self._is_shut_down = True
             self._check_running()
-        return future
 
     def _check_owner(self) -> None:
         if os.getpid() != self._pid:
@@ -257,11 +285,14 @@ def _tell(pending: set[PoolFuture[Any]], future: PoolFuture[Any], job: Job, outc
     future._take(job, outcome)  # noqa: SLF001  -- its own class, in this module
 
 
-def _results(ahead: deque[Future[list[R]]], futures: Iterator[Future[list[R]]], deadline: float | None) -> Iterator[R]:
+def _results(
+    ahead: deque[Future[list[R]]], futures: Iterator[Future[list[R]]], batch: Batch, deadline: float | None
+) -> Iterator[R]:
     """Yield the results of chunks, and submit another one for each that is taken."""
     try:
         while ahead:
             ahead.extend(islice(futures, 1))
+            batch.finish()
             seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
             values = ahead[0].result(seconds)
             ahead.popleft()

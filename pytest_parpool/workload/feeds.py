@@ -1,8 +1,8 @@
 """Reads an iterable only as fast as its results are taken: what is behind ``imap``.
 
 Theory of operation: a feed reads inputs and submits them in chunks, always in the thread of whoever takes results,
-until ``buffersize`` chunks are submitted and not taken. A user's generator therefore never runs in a thread of the
-pool, and never twice at a time.
+until so many chunks are submitted and not taken as ``ReadAhead`` says. A user's generator therefore never runs in a
+thread of the pool, and never twice at a time.
 
 A pool that is closed may still have feeds with inputs to read. So its engine is closed by the gate, when the last feed
 has read everything. ``join`` reads the rest of all feeds, as multiprocessing's pool does from the beginning.
@@ -19,12 +19,14 @@ from itertools import islice
 from typing import Any
 
 from pytest_parpool.model.records import Record, record
+from pytest_parpool.policy.tasks.read_ahead import ReadAhead
+from pytest_parpool.workload.batches import Batch
 from pytest_parpool.workload.callbacks import ServiceThread
-from pytest_parpool.workload.descriptions import describe_job
-from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Task
+from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Raised, Task
 from pytest_parpool.workload.errors import PoolTerminatedError
-from pytest_parpool.workload.outcomes import describe_progress, pack_or_fail
+from pytest_parpool.workload.outcomes import describe_progress
 from pytest_parpool.workload.progress import Progress
+from pytest_parpool.workload.task_maker import TaskMaker
 
 
 class Gate:
@@ -56,7 +58,7 @@ class Gate:
     def read_rest(self) -> None:
         """Submit all that feeds have not read yet, however much it is."""
         while self._feeds:
-            next(iter(self._feeds)).read_on(None)
+            next(iter(self._feeds)).read_on(has_bound=False)
 
     def give_up(self) -> None:
         """Have all feeds read nothing more; whoever waits for their results gets an error."""
@@ -75,18 +77,16 @@ class FeedPlan(Record):
     Attributes:
         make_job: Makes a job of a chunk of inputs.
         chunksize: How many inputs a chunk has.
-        buffersize: How many chunks are submitted and not taken at most.
+        ahead: Says how many chunks may be submitted and not taken.
         is_ordered: Whether results come in the order of the inputs, and not as they are done.
-        retries: As in ``Task``.
-        timeout_seconds: As in ``Task``.
+        maker: Makes the tasks.
     """
 
     make_job: Callable[[Sequence[Any]], Job]
     chunksize: int
-    buffersize: int
+    ahead: ReadAhead
     is_ordered: bool
-    retries: int
-    timeout_seconds: float | None
+    maker: TaskMaker
 
 
 class Feed:
@@ -112,6 +112,7 @@ class Feed:
     ) -> None:
         self._plan = plan
         self._inputs: Iterator[Any] | None = inputs
+        self._ahead = plan.ahead
         self._engine = engine
         self._gate = gate
         self._service = service
@@ -123,33 +124,38 @@ class Feed:
         self._finished: deque[int] = deque()
         self._put_back: deque[tuple[Job, Outcome]] = deque()
         self._tasks: dict[int, Task] = {}
+        self._unsent: list[tuple[int, Job]] = []  # read, and not submitted yet
         self._read_count = 0
         self._input_count = 0
         self._taken_count = 0
         gate.add(self)
 
-    def read_on(self, most: int | None) -> None:
-        """Read inputs and submit them.
-
-        Args:
-            most: Until so many chunks are submitted and not taken; None for all.
-        """
+    def read_on(self, *, has_bound: bool = True) -> None:
+        """Read inputs and submit them, until as many are submitted and not taken as may be; else all."""
         with self._reading:
-            # Another thread may terminate the pool meanwhile.
-            while (inputs := self._inputs) is not None and (most is None or self._ahead_count() < most):
-                try:
-                    chunk = tuple(islice(inputs, self._plan.chunksize))
-                except Exception as error:  # noqa: BLE001  -- raised to whoever takes the results, behind those before it
-                    self._failure = error
-                    chunk = ()
-                except BaseException:
-                    # A generator that was left by Ctrl-C has ended.
-                    self._end_inputs()
-                    raise
-                if chunk:
-                    self._submit(chunk)
-                else:
-                    self._end_inputs()
+            batch = Batch(self._submit)
+            is_end = False
+            try:
+                # Another thread may terminate the pool meanwhile.
+                while (inputs := self._inputs) is not None and not is_end:
+                    if has_bound and self._ahead_count() >= self._ahead.chunks:
+                        break
+                    is_end = True  # Also of a generator that is left by Ctrl-C.
+                    chunk = self._read_chunk(inputs)
+                    if chunk:
+                        is_end = False
+                        batch.add(self._prepare(chunk))
+            finally:
+                batch.finish()
+                if is_end:
+                    self._end_inputs()  # Behind the last submission: it may close the engine.
+
+    def _read_chunk(self, inputs: Iterator[Any]) -> Sequence[Any]:
+        try:
+            return tuple(islice(inputs, self._plan.chunksize))
+        except Exception as error:  # noqa: BLE001  -- raised to whoever takes the results, behind those before it
+            self._failure = error
+            return ()
 
     def take(self, timeout: float | None) -> tuple[Job, Outcome] | None:
         """Wait for the next chunk's outcome, and read on; return None at the end.
@@ -169,7 +175,8 @@ class Feed:
                 # The error's traceback refers to this frame.
                 del failure, self
         try:
-            self.read_on(self._plan.buffersize)
+            if self._inputs is not None and self._ahead.is_reading_due(self._ahead_count()):
+                self.read_on()
         except BaseException:
             self._put_back.append(entry)  # Nothing is lost: it is the next one again.
             raise
@@ -197,27 +204,27 @@ class Feed:
             self._finish_progress()
         self._gate.remove(self)
 
-    def _submit(self, chunk: Sequence[Any]) -> None:
+    def _prepare(self, chunk: Sequence[Any]) -> tuple[Task, ...]:
         index = self._read_count
         job = self._plan.make_job(chunk)
-        packed, failure = pack_or_fail(self._engine, job)
+        task = self._plan.maker.make(job, partial(self._take_outcome, index, job))
         self._read_count += 1
         self._input_count += len(chunk)
-        if failure is not None:
-            self._arrive(index, job, failure)
-            return
-        task = Task(
-            packed,
-            partial(describe_job, job),
-            partial(self._take_outcome, index, job),
-            retries=self._plan.retries,
-            timeout_seconds=self._plan.timeout_seconds,
-        )
+        if isinstance(task, Raised):
+            self._arrive(index, job, task)
+            return ()
+        self._ahead.note_size(self._engine.size_of(task.packed))
         self._tasks[index] = task
+        self._unsent.append((index, job))
+        return (task,)
+
+    def _submit(self, tasks: Sequence[Task]) -> None:
         try:
-            self._engine.submit((task,))
+            self._engine.submit(tasks)
         except ValueError:  # Another thread has terminated the pool; ``give_up`` comes, or was here.
-            self._arrive(index, job, Cancelled())
+            for index, job in self._unsent:
+                self._arrive(index, job, Cancelled())
+        self._unsent.clear()
 
     def _take_outcome(self, index: int, job: Job, outcome: Outcome) -> None:
         self._service.note_current()
@@ -227,6 +234,8 @@ class Feed:
         if self._progress is not None:
             self._progress.advance(len(job.calls))
         with self._arrived:
+            if self._ahead.is_window_over():
+                self._ahead.end_window(time.monotonic())
             self._tasks.pop(index, None)
             self._outcomes[index] = job, outcome
             if not self._plan.is_ordered:
@@ -243,7 +252,7 @@ class Feed:
 
     def _pop(self, timeout: float | None) -> tuple[Job, Outcome] | None:
         if not self._ahead_count():
-            self.read_on(self._plan.buffersize)
+            self.read_on()
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._arrived:
             while True:

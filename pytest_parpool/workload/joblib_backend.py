@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from joblib._parallel_backends import (  # type: ignore[import-untyped]
@@ -59,6 +60,15 @@ class ParpoolBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     def retrieve_result_callback(self, out: Future[Any]) -> Any:
         """Return a batch's result, or raise its error."""
         return out.result()
+
+    @contextmanager
+    def retrieval_context(self) -> Iterator[None]:
+        """Lend the slot of the test while a list of results is waited for; joblib calls this around it.
+
+        Between the results of a generator the test computes, so that it lends nothing.
+        """
+        with nullcontext() if self.parallel.return_generator else self._executor.awaited():
+            yield
 
     def terminate(self) -> None:
         """End the workers."""

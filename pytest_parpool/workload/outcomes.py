@@ -8,7 +8,6 @@ from pytest_parpool.workload.descriptions import describe_job
 from pytest_parpool.workload.engine import (
     Cancelled,
     Crashed,
-    Engine,
     Job,
     Outcome,
     Raised,
@@ -20,7 +19,6 @@ from pytest_parpool.workload.engine import (
 from pytest_parpool.workload.errors import (
     PoolTerminatedError,
     TaskTimeoutError,
-    UnpicklableTaskError,
     WorkerCrashed,
     WorkerStartError,
 )
@@ -42,14 +40,6 @@ def value_or_error(outcome: Outcome, job: Job) -> tuple[Any, BaseException | Non
             return None, PoolTerminatedError(f"the pool was terminated before '{describe_job(job)}' was done")
         case Unstartable(what, text):
             return None, WorkerStartError(f"no worker of the pool could be started ({what})\n{text}".rstrip())
-
-
-def pack_or_fail(engine: Engine, job: Job) -> tuple[Any, Raised | None]:
-    """Return what a task wants, or the outcome that it has without ever being submitted."""
-    try:
-        return engine.pack(job), None
-    except UnpicklableTaskError as error:
-        return None, Raised(error)
 
 
 def describe_progress(task: Task, now: float) -> str:

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import enum
 import os
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
-from pytest_parpool.workload.arguments import (
-    Kind,
-    check_callable,
-    check_function,
-    check_seconds,
-    check_whole_number,
-)
-from pytest_parpool.workload.callbacks import ServiceThread
+from pytest_parpool.workload.arguments import Kind
 from pytest_parpool.workload.calls import OneArgumentCalls, StarredCalls
-from pytest_parpool.workload.descriptions import describe_job
-from pytest_parpool.workload.engine import Job, Outcome, Task
 from pytest_parpool.workload.engines import make_engine
 from pytest_parpool.workload.errors import PoolUsageError
-from pytest_parpool.workload.feeds import Feed, FeedPlan, Gate
 from pytest_parpool.workload.iterators import CompletedIterator, ResultIterator
-from pytest_parpool.workload.outcomes import pack_or_fail
-from pytest_parpool.workload.progress import Choice, Progress, make_progress
-from pytest_parpool.workload.results import AsyncResult, Gathering, Settling
+from pytest_parpool.workload.progress import Choice
+from pytest_parpool.workload.results import AsyncResult
+from pytest_parpool.workload.submitter import Callbacks, Options, Submitter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-# As multiprocessing: enough for an even end, few enough for little talk.
-_CHUNKS_PER_WORKER = 4
-_BATCH_SECONDS = 0.001  # A fifth of the work that a worker has in hand.
 
 
 class _State(enum.Enum):
@@ -98,8 +82,7 @@ class Pool:
             kind, processes, initializer, initargs, maxtasksperchild, context, is_budgeted=self._is_budgeted
         )
         self._kind = kind
-        self._gate = Gate(self._engine)
-        self._service = ServiceThread(self._engine.share)
+        self._submitter = Submitter(self._engine, kind)
         self._pid = os.getpid()
         self._state = _State.RUNNING
 
@@ -145,13 +128,8 @@ class Pool:
             timeout: See the class.
         """
         self._check_running()
-        check_callable("callback", callback)
-        check_callable("error_callback", error_callback)
-        options = self._check_options(retries, timeout)
-        job = Job(check_function(func), [(tuple(args), dict(kwds or {}))], is_chunk=False)
-        settling = Settling(self._service, callback, error_callback)
-        self._engine.submit(self._prepare(job, 0, settling, settling.take_outcome, *options))
-        return AsyncResult(settling, self)
+        callbacks = Callbacks(callback, error_callback)
+        return AsyncResult(self._submitter.submit_call(func, args, kwds, callbacks, Options(retries, timeout)), self)
 
     # --- Lists --------------------------------------------------------------------------------------------------------
 
@@ -190,8 +168,10 @@ class Pool:
         progress: Choice = None,
     ) -> AsyncResult[list[R]]:
         """Have ``map`` done, and do not wait. The callbacks are called once, with the list or the first error."""
-        make_job = partial(_job_of_items, check_function(func))
-        return self._map(make_job, iterable, chunksize, (callback, error_callback), progress, retries, timeout)
+        self._check_running()
+        options, callbacks = Options(retries, timeout, progress), Callbacks(callback, error_callback)
+        settling = self._submitter.submit_list(func, OneArgumentCalls, iterable, chunksize, callbacks, options)
+        return AsyncResult(settling, self)
 
     def starmap(
         self,
@@ -219,8 +199,10 @@ class Pool:
         progress: Choice = None,
     ) -> AsyncResult[list[R]]:
         """Have ``starmap`` done, and do not wait; otherwise as ``map_async``."""
-        make_job = partial(_job_of_arguments, check_function(func))
-        return self._map(make_job, iterable, chunksize, (callback, error_callback), progress, retries, timeout)
+        self._check_running()
+        options, callbacks = Options(retries, timeout, progress), Callbacks(callback, error_callback)
+        settling = self._submitter.submit_list(func, StarredCalls, iterable, chunksize, callbacks, options)
+        return AsyncResult(settling, self)
 
     # --- One result after another -------------------------------------------------------------------------------------
 
@@ -245,13 +227,16 @@ class Pool:
             func: Called with one item.
             iterable: Its items are read as results are taken.
             chunksize: How many calls are handed out together.
-            buffersize: How many chunks are read ahead of the results taken; None for four per worker.
+            buffersize: How many chunks are read ahead of the results taken; None for four per worker, or as many as
+                are done in some 10 ms, but not more than 1,000 items.
             retries: See the class.
             timeout: See the class. The iterator's ``next`` has another one, for the waiting.
             progress: See the class.
         """
-        counts = chunksize, buffersize
-        return ResultIterator(self._feed(func, iterable, *counts, True, retries, timeout, progress), self)
+        self._check_running()
+        options = Options(retries, timeout, progress)
+        feed = self._submitter.open_feed(func, iterable, chunksize, buffersize, options, is_ordered=True)
+        return ResultIterator(feed, self)
 
     def imap_unordered(
         self,
@@ -265,8 +250,10 @@ class Pool:
         progress: Choice = None,
     ) -> ResultIterator[R]:
         """Return an iterator of ``func(item)`` as they are done; otherwise as ``imap``."""
-        counts = chunksize, buffersize
-        return ResultIterator(self._feed(func, iterable, *counts, False, retries, timeout, progress), self)
+        self._check_running()
+        options = Options(retries, timeout, progress)
+        feed = self._submitter.open_feed(func, iterable, chunksize, buffersize, options, is_ordered=False)
+        return ResultIterator(feed, self)
 
     def completed(
         self,
@@ -282,7 +269,10 @@ class Pool:
 
         The result's ``get`` returns or raises at once. So one knows which item failed, and goes on.
         """
-        return CompletedIterator(self._feed(func, iterable, 1, buffersize, False, retries, timeout, progress), self)
+        self._check_running()
+        options = Options(retries, timeout, progress)
+        feed = self._submitter.open_feed(func, iterable, 1, buffersize, options, is_ordered=False)
+        return CompletedIterator(feed, self)
 
     # --- The end ------------------------------------------------------------------------------------------------------
 
@@ -291,13 +281,13 @@ class Pool:
         self._check_owner()
         if self._state is _State.RUNNING:
             self._state = _State.CLOSED
-            self._gate.close()
+            self._submitter.gate.close()
 
     def terminate(self) -> None:
         """Stop at once: kill the workers. Every result that is not there yet is a ``PoolTerminatedError``."""
         self._check_owner()
         self._state = _State.TERMINATED
-        self._gate.give_up()
+        self._submitter.gate.give_up()
         self._engine.terminate()
 
     def join(self) -> None:
@@ -309,9 +299,9 @@ class Pool:
         self._check_owner()
         if self._state is _State.RUNNING:
             raise ValueError("Pool is still running: call close() or terminate() before join()")
-        self._service.forbid_wait()
-        self._gate.read_rest()
-        with self._service.awaited():
+        self._submitter.service.forbid_wait()
+        self._submitter.gate.read_rest()
+        with self._submitter.service.awaited():
             self._engine.join()
 
     def __enter__(self) -> Self:
@@ -338,7 +328,7 @@ class Pool:
                 self._engine.terminate()
             else:
                 # Inputs of an iterator that nobody has ever used are read by ``join``, which nobody can call any more.
-                self._gate.give_up()
+                self._submitter.gate.give_up()
 
     # --- Inside -------------------------------------------------------------------------------------------------------
 
@@ -354,117 +344,8 @@ class Pool:
         if self._state is not _State.RUNNING:
             raise ValueError(f"Pool not running: it is {self._state.value}")
 
-    def _check_options(self, retries: object, timeout: object) -> tuple[int, float | None]:
-        seconds = check_seconds("timeout", timeout)
-        if seconds is not None and self._kind == "thread":
-            raise ValueError(
-                "timeout: a thread cannot be killed; use kind='process', or wait with AsyncResult.get(timeout)"
-            )
-        return check_whole_number("retries", retries, least=0), seconds
-
-    def _prepare(
-        self,
-        job: Job,
-        index: int,
-        settling: Settling,
-        take: Callable[[Job, Outcome], object],
-        retries: int,
-        timeout: float | None,
-    ) -> tuple[Task, ...]:
-        """Return the task to submit; none, if it has failed already."""
-        packed, failure = pack_or_fail(self._engine, job)
-        if failure is not None:
-            take(job, failure)
-            return ()
-        told = partial(_tell, self._service, take, job)
-        task = Task(packed, partial(describe_job, job), told, retries=retries, timeout_seconds=timeout)
-        settling.tasks[index] = task
-        return (task,)
-
-    def _map(
-        self,
-        make_job: Callable[[Sequence[Any]], Job],
-        iterable: Iterable[Any],
-        chunksize: int | None,
-        callbacks: tuple[Callable[[Any], object] | None, Callable[[BaseException], object] | None],
-        progress: Choice,
-        retries: int,
-        timeout: float | None,
-    ) -> AsyncResult[list[Any]]:
-        self._check_running()
-        for name, callback in zip(("callback", "error_callback"), callbacks, strict=True):
-            check_callable(name, callback)
-        options = self._check_options(retries, timeout)
-        items = list(iterable)
-        size = self._chunksize(len(items), chunksize, has_timeout=timeout is not None)
-        chunks = [items[first : first + size] for first in range(0, len(items), size)]
-        settling = Gathering(self._service, *callbacks, make_progress(progress, len(items)), len(chunks))
-        # Workers begin with the first chunk while others are still pickled, and are not woken up for each of them.
-        batch: list[Task] = []
-        batch_until = 0.0
-        for index, chunk in enumerate(chunks):
-            batch += self._prepare(make_job(chunk), index, settling, partial(settling.take_chunk, index), *options)
-            now = time.monotonic()
-            if now >= batch_until:
-                self._engine.submit(batch)
-                batch, batch_until = [], now + _BATCH_SECONDS
-        self._engine.submit(batch)
-        if not chunks:
-            settling.finish()
-        return AsyncResult(settling, self)
-
-    def _chunksize(self, count: int, chunksize: int | None, *, has_timeout: bool) -> int:
-        if chunksize is not None:
-            return check_whole_number("chunksize", chunksize, least=1)
-        return 1 if has_timeout else max(-(-count // (self.processes * _CHUNKS_PER_WORKER)), 1)
-
-    def _feed(
-        self,
-        func: Callable[[Any], Any],
-        iterable: Iterable[Any],
-        chunksize: int,
-        buffersize: int | None,
-        is_ordered: bool,  # noqa: FBT001  -- of three callers in this class
-        retries: int,
-        timeout: float | None,
-        progress: Choice,
-    ) -> Feed:
-        self._check_running()
-        options = self._check_options(retries, timeout)
-        if buffersize is None:
-            buffersize = self.processes * _CHUNKS_PER_WORKER
-        plan = FeedPlan(
-            make_job=partial(_job_of_items, check_function(func)),
-            chunksize=check_whole_number("chunksize", chunksize, least=1),
-            buffersize=check_whole_number("buffersize", buffersize, least=1),
-            is_ordered=is_ordered,
-            retries=options[0],
-            timeout_seconds=options[1],
-        )
-        try:
-            total = len(iterable)  # type: ignore[arg-type]
-        except TypeError:
-            total = None
-        shown: Progress | None = make_progress(progress, total)
-        feed = Feed(plan, iter(iterable), self._engine, self._gate, self._service, shown)
-        feed.read_on(plan.buffersize)
-        return feed
-
 
 class BudgetedPool(Pool):
     """A pool that has a part in the CPU budget of the run that it is made in, however many workers it may have."""
 
     _is_budgeted = True
-
-
-def _tell(service: ServiceThread, take: Callable[[Job, Outcome], object], job: Job, outcome: Outcome) -> None:
-    service.note_current()
-    take(job, outcome)
-
-
-def _job_of_items(func: Callable[..., Any], items: Sequence[Any]) -> Job:
-    return Job(func, OneArgumentCalls(items), is_chunk=True)
-
-
-def _job_of_arguments(func: Callable[..., Any], items: Sequence[Any]) -> Job:
-    return Job(func, StarredCalls(items), is_chunk=True)

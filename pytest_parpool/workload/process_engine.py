@@ -15,9 +15,13 @@ from typing import Any
 
 from pytest_parpool.model.ids import worker_ids
 from pytest_parpool.model.task_messages import Part
+from pytest_parpool.runtime.ledger import Ledger
+from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.running_pool import RunningPool
+from pytest_parpool.runtime.spawner import Spawner
 from pytest_parpool.runtime.template import Template
 from pytest_parpool.workload.engine import Job, Task
+from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.pickling import dump_job
 from pytest_parpool.workload.service import Service
 from pytest_parpool.workload.shares import Share
@@ -27,19 +31,21 @@ from pytest_parpool.workload.task_worker import TaskWorker
 
 # How long the interpreter's end may wait for killed processes; only a kernel in trouble needs it.
 _LAST_SECONDS = 10.0
+# How long a callback of another pool may hold up a fork; one that takes longer may wait for us.
+_PATIENCE_SECONDS = 1.0
 
 
 class ProcessEngine:
     """Runs tasks in processes; see ``engine.Engine``. Whoever forgets it without ``terminate`` ends it, too.
 
     Args:
-        processes: How many, at least 1. They are started at once, but for those of a pool with a share.
+        processes: How many at most, at least 1. One is started at once; the others when tasks wait for them, but at
+            once, too, if they take long to be ready: because of an initializer, or as fresh interpreters.
         initializer: Called in each before it does anything else, or None.
         initargs: Its arguments.
         maxtasksperchild: After how many tasks a process is replaced, or None.
-        start_method: ``fork``, ``spawn``, or None to fork if no other thread is here.
-        share: The pool's part in a CPU budget, or None for no limit. With it processes are started when there is
-            something to do for them.
+        start_method: ``fork``, ``spawn``, or None to fork if no other thread is here, or does anything.
+        share: The pool's part in a CPU budget, or None for no limit. With it only one process is started at once.
 
     Raises:
         UnpicklableTaskError: If the initializer does not pickle, and workers are spawned.
@@ -59,22 +65,28 @@ class ProcessEngine:
         self.share = share
         environment = share.environment if share is not None else None
         workers = worker_ids(processes)
+        pool = None
         if choose_start_method(start_method) == "fork":
             main = TaskWorker(initializer, initargs, environment)
-            start = functools.partial(Template, None, main)
-            pool = RunningPool(workers, start, TaskChannel)
-        else:
+            start: Callable[[Lifeline, Ledger], Spawner] = functools.partial(Template, None, main)
+            with fork_gate.closed(_PATIENCE_SECONDS) as is_quiet:
+                if is_quiet or start_method is not None:
+                    pool = RunningPool(workers, start, TaskChannel)
+        # What takes long to be ready is begun at once: an initializer, a fresh interpreter.
+        is_by_need = share is not None or (pool is not None and initializer is None)
+        if pool is None:
             from pytest_parpool.runtime.launcher import Launcher
             from pytest_parpool.workload.spawned import order_launch
 
             launch = order_launch(initializer, initargs, environment)
             pool = RunningPool(workers, functools.partial(Launcher, launch), TaskChannel)
-        pool.spawn_ahead(workers if share is None else workers[:1])
+        pool.spawn_ahead(workers[:1] if is_by_need else workers)
         self._service = Service(
             pool,
             workers,
             tasks_per_child=maxtasksperchild,
             has_initializer=initializer is not None,
+            bears_by_need=is_by_need,
             share=share,
         )
         _services.add(self._service)
@@ -88,6 +100,10 @@ class ProcessEngine:
             UnpicklableTaskError: If something does not pickle; it names it, and the extra that would help.
         """
         return dump_job(job)
+
+    def size_of(self, packed: Sequence[Part]) -> int:
+        """Return how many bytes a packed job has."""
+        return sum(map(len, packed))
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Take tasks, to be begun in this order. With the first the service thread starts.

@@ -27,6 +27,7 @@ from pytest_parpool.model.task_notices import (
 from pytest_parpool.policy.tasks.dispatcher import TaskDispatcher
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.workload.engine import Cancelled, Outcome, Task, Unstartable
+from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.pickling import load_outcome
 from pytest_parpool.workload.shares import Share
 from pytest_parpool.workload.task_pool import TaskPool, Told
@@ -44,6 +45,7 @@ class Service:
         workers: The slots.
         tasks_per_child: After how many tasks a worker is replaced, or None.
         has_initializer: Whether workers do something before their first task.
+        bears_by_need: Whether only one worker is born at once, and others when tasks wait for them.
         share: The pool's part in a CPU budget, or None for no limit; owned from here on.
     """
 
@@ -54,13 +56,14 @@ class Service:
         *,
         tasks_per_child: int | None,
         has_initializer: bool,
+        bears_by_need: bool,
         share: Share | None,
     ) -> None:
         self._pool = pool
         self._share = share
         self._processes = len(workers)
         self._has_initializer = has_initializer
-        self._dispatcher = TaskDispatcher(workers, tasks_per_child=tasks_per_child)
+        self._dispatcher = TaskDispatcher(workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need)
         self._pid = os.getpid()
         self._numbers = itertools.count()
         self._tasks: dict[int, Task] = {}  # that are not over
@@ -212,6 +215,7 @@ class Service:
 
     def _run(self) -> None:
         rest: Outcome = Cancelled()  # for who was interrupted while submitting
+        fork_gate.go_on()
         try:
             self._live()
         # A fault of ours: nobody may wait for a thread that is not there.
@@ -226,12 +230,13 @@ class Service:
             if self._share is not None:
                 self._share.close()
             self._tell([(number, rest) for number in list(self._tasks)])
+            fork_gate.rest()
 
     def _live(self) -> None:
         """Do what comes, until nothing can come any more."""
         notices: list[TaskNotice] = []
         share = self._share
-        actions = self._dispatcher.start() if share is None else self._dispatcher.handle([Allowed(1)])
+        actions = self._dispatcher.start()
         while True:
             with self._lock:
                 # Whole lists change hands: the garbage collector may put something into one at any line.
@@ -257,8 +262,10 @@ class Service:
                 pace_seconds = _LOOK_SECONDS if self._dispatcher.is_held_back else None
                 may_wait = not (notices or self._inbox or self._cancelled)
                 self._is_asleep = may_wait
+            fork_gate.rest()
             notices += self._task_pool.wait(may_wait=may_wait, holders=holders, most_seconds=pace_seconds)
             self._is_asleep = False
+            fork_gate.go_on()
 
     def _wanted(self) -> int:
         """Return how many tasks would run at once if they could."""
@@ -269,6 +276,7 @@ class Service:
 
     def _tell(self, told: Sequence[Told]) -> None:
         """Tell outcomes. In a function, so that the last one's objects are let go while the thread waits."""
-        for number, outcome in told:
+        for number, said in told:
             task = self._tasks.pop(number)
+            outcome = said if task.failure is None else task.failure
             task.on_outcome(outcome if isinstance(outcome, Record) else load_outcome(outcome))

@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 
+from pytest_parpool.runtime.thread_counts import python_thread_count
 from pytest_parpool.workload.service import THREAD_NAME
 
-# A thread that has been joined, as that of the pool before, is seen by the system for a moment yet.
-_LINGER_SECONDS = 0.01
+# A thread that has been joined, as that of the pool before, is seen for a moment yet.
 _LOOK_SECONDS = 0.0002
 
 
@@ -18,20 +18,32 @@ def choose_start_method(wanted: str | None) -> str:
     """Return ``fork`` or ``spawn``.
 
     A fork copies one thread only, and whatever lock another one holds stays locked in the copy. So a process is forked
-    only if it has no other thread; the service threads of other pools do not count, as they hold nothing that a worker
-    could want.
+    only if it has no other thread but those that do no harm: the service threads of other pools, which stand still
+    meanwhile (see ``fork_gate``), and those of OpenBLAS, which stops them before a fork.
 
     Args:
         wanted: What the user said, or None.
     """
     if wanted is not None:
         return wanted
-    own = sum(thread.name == THREAD_NAME for thread in threading.enumerate())
+    this = threading.current_thread()
+    if any(thread is not this and thread.name != THREAD_NAME for thread in threading.enumerate()):
+        return "spawn"
     known = threading.active_count()
-    give_up_at = time.monotonic() + _LINGER_SECONDS
-    while (count := _native_thread_count()) > known and time.monotonic() < give_up_at:
+    return "spawn" if _native_thread_count() > known and _has_unsafe_threads(known) else "fork"
+
+
+def _has_unsafe_threads(known: int) -> bool:
+    """Look at threads that ``threading`` does not know: of libraries, or of Python's, but started in another way."""
+    # Not loaded for most processes, which have none.
+    from pytest_parpool.runtime import native_threads
+
+    give_up_at = time.monotonic() + native_threads.SETTLE_SECONDS
+    while python_thread_count() > known:
+        if time.monotonic() > give_up_at:
+            return True
         time.sleep(_LOOK_SECONDS)
-    return "fork" if max(known, count) - own == 1 else "spawn"
+    return bool(native_threads.scan(()))
 
 
 def _native_thread_count() -> int:

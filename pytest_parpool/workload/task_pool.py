@@ -15,6 +15,7 @@ from pytest_parpool.model.messages import Command
 from pytest_parpool.model.notices import Gone, Heard, TakenBack, TemplateGone
 from pytest_parpool.model.task_actions import (
     Dismiss,
+    Finish,
     Give,
     SetTimer,
     TaskAction,
@@ -27,7 +28,8 @@ from pytest_parpool.model.task_actions import (
 from pytest_parpool.model.task_messages import Assignment, Do, Leave, Part, TaskCommand, TaskEvent
 from pytest_parpool.model.task_notices import TaskHeard, TaskNotice, WorkerGone
 from pytest_parpool.runtime.running_pool import RunningPool
-from pytest_parpool.workload.engine import Cancelled, Crashed, Outcome, Task, TimedOut, Unstartable
+from pytest_parpool.workload.engine import Cancelled, Crashed, Job, Outcome, Raised, Task, TimedOut, Unstartable
+from pytest_parpool.workload.pickling import dump_job
 from pytest_parpool.workload.timers import Timers
 
 Told: TypeAlias = "tuple[int, Outcome | Sequence[Part]]"
@@ -95,7 +97,7 @@ class TaskPool:
                 case Give(worker, numbers, announced):
                     self._timers.note(worker, now)
                     entries = [
-                        Assignment(number, number in announced, self._tasks[number].packed) for number in numbers
+                        Assignment(number, number in announced, _parts_of(self._tasks[number])) for number in numbers
                     ]
                     self._send(worker, Do(entries))
                 case Spawn(worker, _):
@@ -104,6 +106,8 @@ class TaskPool:
                     self._send_first(worker)
                 case Dismiss(worker):
                     self._send(worker, Leave())
+                case Finish():
+                    self._pool.finish()
                 case TakeBack(worker, begun):
                     kept = self._pool.take_back(worker, begun)
                     if kept is not None:
@@ -152,3 +156,17 @@ class TaskPool:
     def _last_output(self, worker: WorkerId) -> str:
         output = self._pool.last_output(worker)
         return "\n".join(text.rstrip() for text in (output.out, output.err, output.stack) if text.strip())
+
+
+def _parts_of(task: Task) -> Sequence[Part]:
+    """Return what a worker is given; what could not be packed is nothing to be done, and its outcome is known."""
+    if task.packed is None:
+        assert task.job is not None
+        try:
+            task.packed = dump_job(task.job)
+        # Handed over: packing runs the user's code, and this thread has to live on.
+        except BaseException as error:  # noqa: BLE001
+            task.failure = Raised(error)
+            task.packed = dump_job(Job(bool, [((), {})], is_chunk=False))
+    parts: Sequence[Part] = task.packed
+    return parts

@@ -24,6 +24,7 @@ from pytest_parpool.model.records import prepare
 from pytest_parpool.model.task_messages import Assignment, Begun, Do, Done, Leave, Part
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.workload.calls import OneArgumentCalls
+from pytest_parpool.workload.descriptions import describe_job
 from pytest_parpool.workload.engine import Job, Raised, Returned
 from pytest_parpool.workload.output_copy import OutputCopy
 from pytest_parpool.workload.pickling import dump_outcome, load_job
@@ -108,7 +109,9 @@ def _leave_owner(worker: WorkerId) -> int:
 
 def _make_file(name: str) -> int:
     """Return the descriptor of a file without a name in the file system, or -1 where there is no such thing."""
-    return os.memfd_create(name, os.MFD_CLOEXEC) if sys.platform == "linux" else -1
+    if sys.platform == "linux":
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    return -1
 
 
 def _serve(tasks: TaskLink, output: OutputCopy) -> None:
@@ -148,6 +151,9 @@ def _do(tasks: TaskLink, assignment: Assignment) -> Sequence[Part]:
 
 def _call(step: memoryview, parts: Sequence[Part]) -> Any:
     job = load_job(parts)
+    party = sys.modules.get("pytest_parpool.sync.party")
+    if party is not None:  # Else nobody here has an object that others could be told of.
+        party.name_work(f"task '{describe_job(job)}'")
     function = job.function
     # There may be many, each of them short; of all loops that note which call they are in, this is the fastest.
     if type(job.calls) is OneArgumentCalls:

@@ -9,11 +9,12 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed, wait
 from pathlib import Path
 
 import pytest
 
-from pytest_parpool import Pool, PoolExecutor, WorkerCrashed, runs
+from pytest_parpool import Pool, PoolExecutor, WorkerCrashed, register_joblib, runs
 from pytest_parpool.budget.account import Account
 from pytest_parpool.budget.sheet import Sheet, size_bytes
 from pytest_parpool.workload.pool import BudgetedPool
@@ -203,22 +204,22 @@ def test_no_process_is_started_for_nothing(run: Run) -> None:
 # --- Who lends --------------------------------------------------------------------------------------------------------
 
 
-def in_pool(wait: Callable[[Pool, Callable[[str], str], str], object]) -> Callable[..., object]:
+def in_pool(use: Callable[[Pool, Callable[[str], str], str], object]) -> Callable[..., object]:
     """Return what waits in a pool."""
 
     def act(task: Callable[[str], str], path: str) -> object:
         with ended(Pool()) as pool:
-            return wait(pool, task, path)
+            return use(pool, task, path)
 
     return act
 
 
-def in_executor(wait: Callable[[PoolExecutor, Callable[[str], str], str], object]) -> Callable[..., object]:
+def in_executor(use: Callable[[PoolExecutor, Callable[[str], str], str], object]) -> Callable[..., object]:
     """Return what waits in an executor."""
 
     def act(task: Callable[[str], str], path: str) -> object:
         with PoolExecutor() as executor:
-            return wait(executor, task, path)
+            return use(executor, task, path)
 
     return act
 
@@ -236,9 +237,18 @@ def shut_down(executor: PoolExecutor, task: Callable[[str], str], path: str) -> 
     executor.shutdown()
 
 
+def use_joblib(task: Callable[[str], str], path: str) -> None:
+    """Wait for a list."""
+    joblib = pytest.importorskip("joblib")
+    register_joblib()
+    with joblib.parallel_config(backend="parpool", n_jobs=-1):
+        joblib.Parallel()([joblib.delayed(task)(path)])
+
+
 @pytest.mark.parametrize(
     "act",
     [
+        pytest.param(use_joblib, id="joblib"),
         pytest.param(in_pool(lambda pool, task, path: pool.apply(task, [path])), id="apply"),
         pytest.param(in_pool(lambda pool, task, path: pool.map(task, [path])), id="map"),
         pytest.param(in_pool(lambda pool, task, path: pool.starmap(task, [[path]])), id="starmap"),
@@ -251,6 +261,11 @@ def shut_down(executor: PoolExecutor, task: Callable[[str], str], path: str) -> 
         pytest.param(in_executor(lambda executor, task, path: executor.submit(task, path).result()), id="result"),
         pytest.param(in_executor(lambda executor, task, path: executor.submit(task, path).exception()), id="exception"),
         pytest.param(in_executor(lambda executor, task, path: list(executor.map(task, [path]))), id="executor's map"),
+        pytest.param(in_executor(lambda executor, task, path: wait([executor.submit(task, path)])), id="futures.wait"),
+        pytest.param(
+            in_executor(lambda executor, task, path: list(as_completed([executor.submit(task, path)], 60))),
+            id="as_completed",
+        ),
         pytest.param(in_executor(shut_down), id="shutdown"),
     ],
 )

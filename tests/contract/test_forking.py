@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
-import time
+import warnings
 from collections.abc import Callable
 
 import pytest
 
+from pytest_parpool.runtime import forking
 from pytest_parpool.runtime.forking import Child, fork
 
 DEADLINE_SECONDS = 30.0
@@ -37,10 +38,8 @@ def start(target: Callable[[], object]) -> Child:
 
 def wait(child: Child) -> int:
     """Return a child's exit code, within the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while (code := child.poll()) is None:
-        assert time.monotonic() < deadline, "the child did not end"
-        time.sleep(0.001)
+    code = child.wait(DEADLINE_SECONDS)
+    assert code is not None, "the child did not end"
     return code
 
 
@@ -78,9 +77,30 @@ def test_a_living_child_has_no_exit_code() -> None:
     os.close(read_end)
     try:
         assert child.poll() is None
+        assert child.wait(0.001) is None
     finally:
         os.close(write_end)
     assert wait(child) == 0
+
+
+def test_without_pidfds_children_are_waited_for_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a system that has none, a child is asked again and again."""
+    monkeypatch.setattr(forking, "open_pidfd", lambda _: -1)
+    assert wait(start(lambda: leave(4))) == 4
+
+
+def test_the_child_warns_as_before(recwarn: pytest.WarningsRecorder) -> None:
+    """That a fork does not warn of threads is over for the child, which knows the user's filters."""
+    warnings.simplefilter("error", DeprecationWarning)
+
+    def warn() -> None:
+        try:
+            warnings.warn("old", DeprecationWarning, stacklevel=1)
+        except DeprecationWarning:
+            os._exit(6)
+
+    assert wait(start(warn)) == 6
+    assert not recwarn.list
 
 
 def test_the_child_goes_on_from_here_in_a_process_of_its_own() -> None:

@@ -546,6 +546,20 @@ def test_ahead_of_a_template_that_is_gone() -> None:
 # --- The template -----------------------------------------------------------------------------------------------------
 
 
+def test_a_template_that_is_to_finish_ends_with_the_last_worker() -> None:
+    """Not before, and behind what it says of that end."""
+    with started() as seen:
+        seen.birth(GW0)
+        seen.birth(GW1)
+        seen.pool.finish()
+        seen.pool.kill(GW0)
+        assert seen.until_gone(worker=GW0).code == -signal.SIGKILL
+        assert not any(isinstance(notice, TemplateGone) for notice in seen.seen)
+        seen.pool.kill(GW1)
+        assert seen.until_gone(worker=GW1).code == -signal.SIGKILL
+        seen.until(lambda: any(isinstance(notice, TemplateGone) for notice in seen.seen))
+
+
 def test_workers_outlive_the_template() -> None:
     """It is killed: that is told, live workers go on and their ends are seen, and nobody can be born any more."""
     with started(lambda _: None) as seen:

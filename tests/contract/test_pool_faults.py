@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -24,8 +25,10 @@ from pytest_parpool import (
     UnpicklableTaskError,
     WorkerCrashed,
 )
+from pytest_parpool.workload.fork_gate import fork_gate
+from pytest_parpool.workload.task_maker import EAGER_BYTES
 from tests import pooling
-from tests.pooling import no_cloudpickle, open_pool, square
+from tests.pooling import no_cloudpickle, open_executor, open_pool, square
 from tests.sharing import DEADLINE_SECONDS, until
 
 __all__ = ["no_cloudpickle"]
@@ -220,6 +223,45 @@ def test_a_task_that_reaches_its_memory_limit(pool: Pool) -> None:
     assert pool.map(square, range(4)) == [0, 1, 4, 9]
 
 
+# --- Another pool beside a busy one -----------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+
+
+def _take_lock() -> bool:
+    return _lock.acquire(timeout=DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("context", ["fork", None])
+def test_a_pool_is_not_forked_in_the_midst_of_a_callback(pool: Pool, context: str | None) -> None:
+    """What a callback of the first pool holds is not held for ever in the workers of the second one."""
+    is_held = threading.Event()
+
+    def hold(_: int) -> None:
+        with _lock:
+            is_held.set()
+            until(lambda: fork_gate._is_closed, "nobody forks")
+
+    result = pool.apply_async(square, (3,), callback=hold)
+    assert is_held.wait(DEADLINE_SECONDS)
+    with Pool(1, context=context) as second:
+        assert second.apply(_take_lock)
+    second.join()
+    assert result.get() == 9
+
+
+def test_a_callback_that_never_ends_keeps_nobody_from_forking(pool: Pool) -> None:
+    """It may wait for what comes behind the fork."""
+    may_end = threading.Event()
+    result = pool.apply_async(square, (3,), callback=lambda _: may_end.wait(DEADLINE_SECONDS))
+    until(lambda: bool(fork_gate._busy), "there is no callback")
+    with open_pool("fork", 1) as second:
+        may_end.set()
+        assert second.apply(square, (4,)) == 16
+    second.join()
+    assert result.get() == 9
+
+
 # --- What cannot be sent ----------------------------------------------------------------------------------------------
 
 
@@ -257,6 +299,60 @@ def test_which_of_many_calls_cannot_be_sent(pool: Pool) -> None:
     numbers: list[Any] = [1, 2, threading.Lock()]
     with pytest.raises(UnpicklableTaskError, match=r"argument 1 in call 2 of square"):
         pool.map(square, numbers, chunksize=3)
+
+
+class Heavy:
+    """Four mebibytes, that know how often they were pickled in this process."""
+
+    pickled_count = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        type(self).pickled_count += 1
+        return make_heavy, (self.number, bytearray(EAGER_BYTES // 4))
+
+
+def make_heavy(number: int, _: object) -> int:
+    """Be that in the worker."""
+    return number
+
+
+@pytest.fixture
+def heavy_items() -> list[Any]:
+    """Large items, of which the last but one cannot be pickled."""
+    Heavy.pickled_count = 0
+    return [*[Heavy(number) for number in range(12)], pooling.Holder(), Heavy(12)]
+
+
+@pytest.mark.usefixtures("no_cloudpickle")
+def test_large_arguments_are_pickled_as_workers_want_them(tmp_path: Path, heavy_items: list[Any]) -> None:
+    """A few are at once; one that cannot be pickled is that task's error, also if it is found later."""
+    with open_pool("fork", 1) as pool:
+        gate = str(tmp_path / "gate")
+        pool.apply_async(pooling.wait_for, (gate,))
+        result = pool.map_async(pooling.identity, heavy_items, 1)
+        assert Heavy.pickled_count <= 6
+        Path(gate).touch()
+        with pytest.raises(UnpicklableTaskError, match=r"argument 1 of identity: <unlocked _thread.lock"):
+            result.get(DEADLINE_SECONDS)
+        assert Heavy.pickled_count == 13
+        assert pool.apply(square, (3,)) == 9
+
+
+@pytest.mark.usefixtures("no_cloudpickle")
+def test_an_executor_pickles_large_arguments_late_as_well(tmp_path: Path, heavy_items: list[Any]) -> None:
+    """What is done before the one that cannot be pickled has its result."""
+    with open_executor("fork", 1) as executor:
+        gate = str(tmp_path / "gate")
+        executor.submit(pooling.wait_for, gate)
+        results = executor.map(pooling.identity, heavy_items)
+        assert Heavy.pickled_count <= 6
+        Path(gate).touch()
+        assert list(itertools.islice(results, 12)) == list(range(12))
+        with pytest.raises(UnpicklableTaskError, match=r"argument 1 of identity: <unlocked _thread.lock"):
+            next(results)
 
 
 def test_lambdas_with_cloudpickle(pool: Pool) -> None:

@@ -24,6 +24,8 @@ import pytest
 
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE, Exit
 from pytest_parpool.model.ids import worker_ids
+from pytest_parpool.policy.lifecycle import WorkerState
+from pytest_parpool.runtime import template
 from pytest_parpool.workload.engine import (
     Cancelled,
     Crashed,
@@ -417,6 +419,31 @@ def note_and_fail(path: Path) -> NoReturn:
     raise ValueError("no luck")
 
 
+def test_processes_are_born_as_tasks_wait_for_them(tmp_path: Path) -> None:
+    """One at once, and another one only when nobody has nothing to do."""
+    never = tmp_path / "never"
+    with opened(3) as bench:
+        for number in range(20):
+            assert bench.value(square, number) == number * number
+        assert len(bench.pids()) == 1
+        begun = [tmp_path / "first", tmp_path / "second"]
+        bench.submit(note_and_wait, [(path, never) for path in begun])
+        until(lambda: all(path.exists() for path in begun), "they wait for each other")
+        assert len(bench.pids()) == 2
+
+
+def test_the_first_process_is_known_before_there_is_a_task() -> None:
+    """What it says of itself is not lost on a service that has nothing to do for it yet."""
+    with opened(2) as bench:
+        bench.submit(square, [])
+        until(
+            lambda: bench.engine._service._dispatcher._slots[worker_ids(1)[0]].state is WorkerState.ASKING,
+            "nobody heard it",
+        )
+        assert bench.value(square, 3) == 9
+        assert len(bench.pids()) == 1
+
+
 def test_workers_that_die_at_birth_are_given_up() -> None:
     """If every process dies before it can do anything, everything ends and says how they died."""
     with opened(2, os._exit, (7,)) as bench:
@@ -428,7 +455,7 @@ def test_workers_that_die_at_birth_are_given_up() -> None:
 
 def test_without_the_template_the_living_go_on() -> None:
     """The end of the process that forks workers loses no task as long as a worker lives."""
-    with opened(2) as bench:
+    with opened(2, square, (0,)) as bench:
         assert bench.value(square, 2) == 4
         until(lambda: len(bench.pids()) == 2, "they are not born")
         os.kill(bench.engine._service._pool.template_pid, signal.SIGKILL)
@@ -508,19 +535,22 @@ def use_processes(_: object) -> int | None:
 def test_a_task_that_writes_much(capfd: pytest.CaptureFixture[str]) -> None:
     """A hundred megabytes of output are written where they belong, and nobody waits."""
     with opened(1) as bench:
-        assert bench.value(write_much, os.open(os.devnull, os.O_WRONLY)) == 100
+        assert bench.value(write_much, os.devnull) == 100
         assert bench.value(print, "and this is shown") is None
     assert capfd.readouterr().out.endswith("and this is shown\n")
 
 
-def write_much(fd: int) -> int:
-    """Write a hundred megabytes to the standard output."""
+def write_much(path: str) -> int:
+    """Write a hundred megabytes to the standard output, which is a file meanwhile."""
     kept = os.dup(1)
+    fd = os.open(path, os.O_WRONLY)
     os.dup2(fd, 1)
+    os.close(fd)
     for _ in range(100):
         sys.stdout.write("x" * (1 << 20))
     sys.stdout.flush()
     os.dup2(kept, 1)
+    os.close(kept)
     return 100
 
 
@@ -663,6 +693,15 @@ def test_terminating_leaves_nothing(state: str, start_method: str, tmp_path: Pat
         assert multiprocessing.active_children() == []
         with pytest.raises(ValueError, match="not running"):
             bench.submit(square, [1])
+
+
+def test_terminating_does_not_wait_for_who_is_being_born(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of which nobody has heard yet are killed by the template, which can end then."""
+    monkeypatch.setattr(template, "_LEAVE_SECONDS", 2 * DEADLINE_SECONDS)
+    for _ in range(10):
+        began_at = time.monotonic()
+        ProcessEngine(2, square, (0,), start_method="fork").terminate()
+        assert time.monotonic() - began_at < DEADLINE_SECONDS
 
 
 def test_a_forgotten_engine_ends() -> None:

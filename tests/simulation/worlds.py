@@ -14,7 +14,7 @@ from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.protocol import Scheduler
 from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 from pytest_parpool.policy.schedulers.slots import SlotScheduler
-from pytest_parpool.policy.worker_slot import DispatchError
+from pytest_parpool.policy.slot import DispatchError
 from tests.plans import random_plan
 from tests.simulation.promises import BrokenPromiseError
 from tests.simulation.simulator import DispatcherFactory, Simulator, World

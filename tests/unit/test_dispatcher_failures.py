@@ -10,7 +10,7 @@ from pytest_parpool.model.messages import Asked, Drain, Draining, Proceed, Troub
 from pytest_parpool.model.notices import Judged, StopRequested
 from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.policy.limits import Limits
-from pytest_parpool.policy.worker_slot import DispatchError
+from pytest_parpool.policy.slot import DispatchError
 from tests.dispatching import (
     GW0,
     GW1,

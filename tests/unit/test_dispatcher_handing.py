@@ -11,7 +11,7 @@ from pytest_parpool.model.notices import Gone
 from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.policy.limits import Limits
 from pytest_parpool.policy.schedulers.each import EachScheduler
-from pytest_parpool.policy.worker_slot import DispatchError
+from pytest_parpool.policy.slot import DispatchError
 from tests.dispatching import CLEAN, GW0, GW1, READY, SEGFAULT, Bench, finished, passed, respawn, run, spawn, started
 from tests.plans import plan_of
 

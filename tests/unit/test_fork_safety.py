@@ -7,10 +7,10 @@ import os
 import pytest
 
 from pytest_parpool.compat import fork_safety
-from pytest_parpool.compat.fork_safety import Findings, decide
+from pytest_parpool.compat.fork_reasons import Findings, decide
 from pytest_parpool.compat.identity_reads import IMPORT, IdentityRead
-from pytest_parpool.compat.native_threads import UnsafeLibrary
 from pytest_parpool.compat.python_threads import FoundThread
+from pytest_parpool.runtime.native_threads import UnsafeLibrary
 
 EVERYTHING = Findings(
     sockets=("connection from 127.0.0.1:40122 to 127.0.0.1:5432",),

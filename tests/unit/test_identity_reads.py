@@ -12,9 +12,11 @@ from unittest import mock
 
 import pytest
 
-from pytest_parpool.compat import identity_reads, native_threads
+from pytest_parpool.compat import identity_reads
 from pytest_parpool.compat.code_places import CodePlaces
-from pytest_parpool.compat.identity_reads import COLLECTION, IMPORT, OPTIONS, Caller, IdentityRead, Noted, Watch, judge
+from pytest_parpool.compat.identity_reads import COLLECTION, IMPORT, OPTIONS, Caller, IdentityRead, Noted, judge
+from pytest_parpool.compat.identity_watch import Watch
+from pytest_parpool.runtime import native_threads
 
 VARIABLE = "PYTEST_XDIST_WORKER"
 PLACES = CodePlaces("/project")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parpool.compat import native_threads
-from pytest_parpool.compat.native_threads import UNKNOWN, UnsafeLibrary, find_unsafe, openblas_threads, warning_line
+from pytest_parpool.runtime import native_threads
+from pytest_parpool.runtime.native_threads import UNKNOWN, UnsafeLibrary, find_unsafe, openblas_threads, warning_line
+from pytest_parpool.runtime.thread_counts import python_thread_count
 
 GOMP = "/usr/lib/x86_64-linux-gnu/libgomp.so.1.0.0"
 GOMP_OF_WHEEL = "/venv/lib/site packages/scikit_learn.libs/libgomp-a34b3233.so.1.0.0"
@@ -134,7 +135,7 @@ def test_unknown_threads_are_counted_in_the_line() -> None:
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
     """A process directory with one task per Python thread, and libgomp loaded."""
-    for task in range(native_threads.python_thread_count()):
+    for task in range(python_thread_count()):
         (tmp_path / "task" / str(task)).mkdir(parents=True)
     (tmp_path / "maps").write_text(maps_of(GOMP), encoding="utf-8")
     return tmp_path

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parpool.compat import open_sockets
-from pytest_parpool.compat.open_sockets import Endpoint, describe, inodes
+from pytest_parpool.compat.open_sockets import Endpoint, describe
+from pytest_parpool.runtime.sockets import socket_inodes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 
@@ -30,7 +31,7 @@ def sockets() -> Iterator[Sockets]:
 @pytest.fixture
 def scan() -> Callable[..., tuple[str, ...]]:
     """Look for sockets that were opened since the test began."""
-    known = inodes()
+    known = socket_inodes()
 
     def scan(accepted_fds: tuple[int, ...] = ()) -> tuple[str, ...]:
         return open_sockets.scan(known, accepted_fds)
@@ -123,7 +124,7 @@ def test_what_was_there_or_is_accepted_does_not_count(sockets: Sockets, scan: Ca
     sockets.callback(os.close, duplicate)
     assert len(scan()) == 1
     assert scan((duplicate,)) == ()
-    assert open_sockets.scan(inodes(), ()) == ()
+    assert open_sockets.scan(socket_inodes(), ()) == ()
 
 
 def test_looking_changes_nothing(
@@ -146,14 +147,14 @@ def test_where_there_is_no_proc_nothing_is_found(sockets: Sockets, tmp_path: Pat
     """A hardened system keeps it to itself; the fork does not depend on it."""
     listening(sockets)
     absent = str(tmp_path / "absent")
-    assert inodes(absent) == frozenset()
+    assert socket_inodes(absent) == frozenset()
     assert open_sockets.scan((), (), directory=absent) == ()
 
 
 def test_a_descriptor_that_was_closed_meanwhile_is_passed_over(tmp_path: Path) -> None:
     """Another thread may close it between the look at the directory and at the descriptor."""
     (tmp_path / "1000000").touch()
-    assert inodes(str(tmp_path)) == frozenset()
+    assert socket_inodes(str(tmp_path)) == frozenset()
 
 
 def test_our_own_connections_do_not_count() -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from pytest_parpool.compat import python_threads
 from pytest_parpool.compat.code_places import CodePlaces
-from pytest_parpool.compat.native_threads import SETTLE_SECONDS
 from pytest_parpool.compat.python_threads import FoundThread, Threads, scan
+from pytest_parpool.runtime.native_threads import SETTLE_SECONDS
 
 PLACES = CodePlaces(str(Path(__file__).parent))
 NAME = Path(__file__).name

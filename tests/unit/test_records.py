@@ -88,6 +88,8 @@ def test_defaults() -> None:
     [
         (Place, "missing 1 required positional argument: 'row'"),
         (lambda: Place(1, other=2), "unexpected keyword argument 'other'"),  # type: ignore[call-arg]
+        (lambda: Place(1, row=2), "multiple values for argument 'row'"),  # type: ignore[misc]
+        (lambda: Place(1, 2, column=3), "multiple values for argument 'column'"),  # type: ignore[misc]
         (lambda: Asked(1), "takes 1 positional argument but 2 were given"),  # type: ignore[call-arg]
         (lambda: Named(1), "takes 1 positional argument but 2 were given"),  # type: ignore[call-arg]
         (Named, "missing 1 required keyword-only argument: 'row'"),
@@ -100,13 +102,39 @@ def test_wrong_arguments(call: Callable[[], object], complaint: str) -> None:
             call()
 
 
+def test_first_and_later_instances_are_alike() -> None:
+    """A class that is used often gets an ``__init__`` of its own; nothing else tells those made by it from others."""
+
+    @record
+    class Pair(Record):
+        first: int
+        second: int = 2
+
+    pairs = [pair for _ in range(20) for pair in (Pair(1), Pair(1, 2), Pair(1, second=2), Pair(second=2, first=1))]
+    assert "__init__" in vars(Pair)
+    assert set(map(repr, pairs)) == {repr(pairs[0])}
+    assert set(pairs) == {Pair(1)}
+
+
+def test_few_instances_need_no_own_init() -> None:
+    """Nothing is compiled for a class of which a run makes one record."""
+
+    @record(kw_only=True)
+    class Limits(Record):
+        least: int
+        most: int = 7
+
+    assert (Limits(least=1).least, Limits(least=1).most) == (1, 7)
+    assert "__init__" not in vars(Limits)
+
+
 def test_pickling_of_named_fields() -> None:
     """A record whose fields have to be named may cross a process, too."""
     assert pickle.loads(pickle.dumps(Named(row=1))) == Named(row=1, column=7)
 
 
 def test_prepared() -> None:
-    """A class that was prepared has what its first instance would bring, once."""
+    """A class that was prepared has what a later instance would bring, once."""
 
     @record
     class Pair(Record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +14,14 @@ import pytest
 from pytest_parpool.workload import start_method
 from pytest_parpool.workload.service import THREAD_NAME
 from pytest_parpool.workload.start_method import choose_start_method
+
+
+def be_in(monkeypatch: pytest.MonkeyPatch, threads: list[threading.Thread], current: int = 0) -> None:
+    """Have these threads be all there are, and one of them be this one."""
+    there = types.SimpleNamespace(
+        enumerate=lambda: threads, active_count=lambda: len(threads), current_thread=lambda: threads[current]
+    )
+    monkeypatch.setattr(start_method, "threading", there)
 
 
 @pytest.mark.parametrize("wanted", ["fork", "spawn"])
@@ -28,8 +38,6 @@ def test_the_user_decides(wanted: str) -> None:
         ([THREAD_NAME, THREAD_NAME], 3, "fork"),
         (["somebody"], 2, "spawn"),
         (["somebody", THREAD_NAME], 3, "spawn"),
-        ([], 2, "spawn"),
-        ([THREAD_NAME], 3, "spawn"),
     ],
 )
 def test_a_process_with_threads_is_not_forked(
@@ -37,14 +45,81 @@ def test_a_process_with_threads_is_not_forked(
 ) -> None:
     """Neither beside threads of Python nor beside others; the service threads of other pools do no harm."""
     threads = [threading.Thread(name=name) for name in ("MainThread", *others)]
-    there = types.SimpleNamespace(enumerate=lambda: threads, active_count=lambda: len(threads))
-    monkeypatch.setattr(start_method, "threading", there)
+    be_in(monkeypatch, threads)
     monkeypatch.setattr(start_method, "_native_thread_count", lambda: native)
     assert choose_start_method(None) == expected
 
 
-def test_a_fresh_process_is_forked() -> None:
-    """It has one thread, and the system says so."""
-    code = "from pytest_parpool.workload.start_method import choose_start_method; print(choose_start_method(None))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "fork\n"
+def test_a_callback_does_not_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the thread of a pool there is the main thread, which may be anywhere."""
+    be_in(monkeypatch, [threading.Thread(name=name) for name in ("MainThread", THREAD_NAME)], current=1)
+    monkeypatch.setattr(start_method, "_native_thread_count", lambda: 2)
+    assert choose_start_method(None) == "spawn"
+
+
+@pytest.mark.parametrize("has_service", [False, True])
+@pytest.mark.parametrize(("is_unsafe", "expected"), [(True, "spawn"), (False, "fork")])
+def test_threads_of_others_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, has_service: bool, is_unsafe: bool, expected: str
+) -> None:
+    """Threads that Python has not started count, but for those that are known to survive a fork."""
+    names = ["MainThread", THREAD_NAME][: 1 + has_service]
+    threads = [threading.Thread(name=name) for name in names]
+    be_in(monkeypatch, threads)
+    monkeypatch.setattr(start_method, "_native_thread_count", lambda: len(threads) + 1)
+    monkeypatch.setattr(start_method, "_has_unsafe_threads", lambda _: is_unsafe)
+    assert choose_start_method(None) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param("", "fork", id="nothing"),
+        pytest.param(
+            "import numpy",
+            "fork",
+            id="numpy",
+            marks=pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not installed"),
+        ),
+        pytest.param(
+            "import _thread; _thread.start_new_thread(__import__('time').sleep, (60,))", "spawn", id="a thread"
+        ),
+    ],
+)
+def test_a_process_of_its_own(before: str, expected: str) -> None:
+    """A script's pool is forked as long as it has one thread, and those of OpenBLAS, which numpy starts at import."""
+    code = f"""
+{before}
+import os
+print(len(os.listdir("/proc/self/task")))
+from pytest_parpool.workload.start_method import choose_start_method
+print(choose_start_method(None), flush=True)
+os._exit(0)
+"""
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=environ
+    )
+    assert done.stdout.splitlines()[1:] == [expected]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not installed")
+def test_a_script_with_numpy_has_its_workers_forked() -> None:
+    """They know what it has defined, and compute on OpenBLAS's threads, which are new in each."""
+    code = """
+import numpy
+from pytest_parpool import Pool
+
+matrix = numpy.ones((300, 300))
+assert (matrix @ matrix)[0, 0] == 300.0
+
+def multiply(number):
+    return float((matrix @ (number * matrix))[0, 0])
+
+with Pool(2) as pool:
+    print(pool.map(multiply, range(4)))
+"""
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-"]
+    done = subprocess.run(command, input=code, capture_output=True, text=True, timeout=60, env=environ, check=False)
+    assert (done.stdout, done.stderr) == ("[0.0, 300.0, 600.0, 900.0]\n", "")

@@ -10,6 +10,7 @@ from pytest_parpool.model.messages import Ready
 from pytest_parpool.model.notices import Overdue, Stalled, TakenBack, TemplateGone
 from pytest_parpool.model.task_actions import (
     Dismiss,
+    Finish,
     Give,
     SetTimer,
     TellCancelled,
@@ -27,8 +28,8 @@ from pytest_parpool.model.task_notices import (
     TerminateRequested,
     TimeUp,
 )
+from pytest_parpool.policy.slot import DispatchError
 from pytest_parpool.policy.tasks.dispatcher import MOST_FRUITLESS
-from pytest_parpool.policy.worker_slot import DispatchError
 from tests.task_dispatching import BROKEN, CLEAN, GW0, GW1, PARTS, SEGFAULT, SIGKILL, TaskBench, given
 
 TWICE = TaskRules(retries=1)
@@ -41,6 +42,30 @@ KILLED = [Kill(GW0), AwaitExit(GW0, is_interrupted=False)]
 def test_all_workers_are_born_at_once() -> None:
     """Before there is anything to do."""
     assert TaskBench(2).births == [Spawn(GW0, False), Spawn(GW1, False)]
+
+
+def test_workers_are_born_by_need() -> None:
+    """One, and one more for each task that waits, if nobody who is there or on the way will do it."""
+    bench = TaskBench(3, bears_by_need=True)
+    assert bench.births == [Spawn(GW0, False)]
+    assert bench.submit(0) == []
+    assert bench.submit(1) == [Spawn(GW1, False)]
+    assert bench.ready(GW1) == [Give(GW1, [0], ())]
+    assert bench.ready(GW0) == [Give(GW0, [1], ())]
+    bench.done(GW1, 0)
+    assert bench.submit(2) == [Give(GW1, [2], ())]
+    assert bench.gone(GW1, SIGKILL, claimed=2) == [TellCrashed(2, SIGKILL, GW1, 0)]
+    assert bench.submit(3) == [Spawn(GW1, True)]
+
+
+def test_nobody_is_born_while_somebody_finds_nothing_to_do() -> None:
+    """Wherever its slot is."""
+    bench = TaskBench(2, bears_by_need=True)
+    bench.submit(0, 1)
+    bench.ready()
+    bench.done(GW1, 1)
+    assert bench.gone(GW0, CLEAN, claimed=1) == [TellCrashed(0, CLEAN, GW0, 0)]
+    assert bench.submit(2) == [Give(GW1, [2], ())]
 
 
 def test_tasks_are_given_in_their_order() -> None:
@@ -236,7 +261,7 @@ def test_a_failed_initializer_ends_everything() -> None:
 def test_an_initializer_may_fail_when_nobody_is_wanted_any_more() -> None:
     """The worker leaves all the same."""
     bench = TaskBench(1)
-    assert bench.do(CloseRequested()) == [Dismiss(GW0)]
+    assert bench.do(CloseRequested()) == [Dismiss(GW0), Finish()]
     assert bench.do(TaskHeard(GW0, BROKEN)) == [AwaitExit(GW0, is_interrupted=False)]
     bench.gone(GW0, CLEAN, claimed=0)
     assert bench.dispatcher.is_over
@@ -260,6 +285,16 @@ def test_without_the_template_nobody_who_is_missing_is_born() -> None:
     bench.gone(GW0, CLEAN, claimed=0)
     bench.do(TemplateGone(SIGKILL), TemplateGone(SIGKILL))
     assert bench.dispatcher.is_over
+
+
+def test_without_the_template_an_empty_pool_can_do_nothing() -> None:
+    """Of workers that would be born by need none can be."""
+    bench = TaskBench(2, bears_by_need=True)
+    bench.gone(GW0, CLEAN, claimed=0)
+    bench.do(TemplateGone(SIGKILL))
+    (told,) = bench.submit(0)
+    assert isinstance(told, TellUnstartable)
+    assert "the process that starts them has ended: killed by SIGKILL" in told.text
 
 
 def test_a_contradiction_is_an_error() -> None:
@@ -372,6 +407,7 @@ def test_closing_waits_for_everything() -> None:
         Dismiss(GW0),
         AwaitExit(GW0, is_interrupted=False),
         Dismiss(GW1),
+        Finish(),
     ]
     assert not bench.dispatcher.is_over
     assert bench.ready(GW1) == [AwaitExit(GW1, is_interrupted=False)]

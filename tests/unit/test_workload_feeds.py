@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from pytest_parpool.model.exits import Exit
+from pytest_parpool.policy.tasks.read_ahead import MOST_AHEAD, MOST_BYTES, ReadAhead
 from pytest_parpool.workload.callbacks import ServiceThread
 from pytest_parpool.workload.calls import OneArgumentCalls
 from pytest_parpool.workload.engine import Cancelled, Crashed, Job, Outcome, Raised, Returned, Task
@@ -17,6 +19,7 @@ from pytest_parpool.workload.feeds import Feed, FeedPlan, Gate
 from pytest_parpool.workload.iterators import CompletedIterator, ResultIterator
 from pytest_parpool.workload.progress import Progress
 from pytest_parpool.workload.shares import Share
+from pytest_parpool.workload.task_maker import TaskMaker
 
 
 class HandEngine:
@@ -36,6 +39,10 @@ class HandEngine:
         if "bad" in job.calls.items:  # type: ignore[attr-defined]
             raise UnpicklableTaskError("bad")
         return job
+
+    def size_of(self, packed: Job) -> int:
+        """Return the largest number among the items, as if it was that large."""
+        return max([item for item in packed.calls.items if isinstance(item, int)], default=0)  # type: ignore[attr-defined]
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Keep tasks."""
@@ -74,21 +81,27 @@ class Case:
     """A feed with all that it needs."""
 
     def __init__(
-        self, inputs: Iterable[Any], *, size: int = 1, buffer: int = 2, ordered: bool = True, report: Any = None
+        self,
+        inputs: Iterable[Any],
+        *,
+        size: int = 1,
+        buffer: int = 2,
+        ordered: bool = True,
+        report: Any = None,
+        ahead: ReadAhead | None = None,
     ) -> None:
         self.engine = HandEngine()
         self.gate = Gate(self.engine)
         plan = FeedPlan(
             make_job=lambda items: Job(print, OneArgumentCalls(items), is_chunk=True),
             chunksize=size,
-            buffersize=buffer,
+            ahead=ahead or ReadAhead(buffer, buffer, 0.0),
             is_ordered=ordered,
-            retries=0,
-            timeout_seconds=None,
+            maker=TaskMaker(self.engine, 0, None),
         )
         progress = Progress(report, None) if report else None
         self.feed = Feed(plan, iter(inputs), self.engine, self.gate, ServiceThread(), progress)
-        self.feed.read_on(buffer)
+        self.feed.read_on()
         self.results: ResultIterator[Any] = ResultIterator(self.feed, None)
 
 
@@ -119,6 +132,19 @@ def test_reading_ahead() -> None:
     case.engine.end(3)
     assert list(case.results) == [3, 4, 5, 6]
     assert case.engine.is_closed
+
+
+def test_reading_ahead_by_pace() -> None:
+    """More is read ahead as long as it is done quickly, and less if what is read is large."""
+    for factor, is_small in ((0, True), (MOST_BYTES, False)):
+        case = Case(itertools.repeat(factor), ahead=ReadAhead.by_pace(2, 1, time.monotonic()))
+        most = 0
+        for number in range(5000):
+            case.engine.end(number)
+            next(case.results)
+            most = max(most, len(case.engine.tasks) - number - 1)
+        assert (most > 20) is is_small
+        assert 2 <= most <= MOST_AHEAD
 
 
 def test_errors_of_calls_and_of_inputs() -> None:

@@ -1,23 +1,20 @@
-"""The schedulers by the names that ``--dist`` takes."""
+"""The schedulers by the names that ``--dist`` takes. A run loads the one that it uses."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import types
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.plan import Plan
-from pytest_parpool.policy.schedulers.each import make_each
-from pytest_parpool.policy.schedulers.load import make_load
-from pytest_parpool.policy.schedulers.loadfile import make_loadfile
-from pytest_parpool.policy.schedulers.loadgroup import make_loadgroup
-from pytest_parpool.policy.schedulers.loadscope import make_loadscope
-from pytest_parpool.policy.schedulers.protocol import Scheduler
-from pytest_parpool.policy.schedulers.worksteal import make_worksteal
 
 if TYPE_CHECKING:
     from typing import Protocol
+
+    from pytest_parpool.policy.schedulers.protocol import Scheduler
 
     class SchedulerFactory(Protocol):
         """Makes the scheduler of one run."""
@@ -33,14 +30,16 @@ if TYPE_CHECKING:
             ...
 
 
+def _make(mode: str, plan: Plan, workers: Sequence[WorkerId], *, reorder: bool) -> Scheduler:
+    """Call ``make_<mode>`` of the module of that name."""
+    module = importlib.import_module(f"pytest_parpool.policy.schedulers.{mode}")
+    factory: SchedulerFactory = getattr(module, f"make_{mode}")
+    return factory(plan, workers, reorder=reorder)
+
+
+_MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "each")
+
 SCHEDULERS: Mapping[str, SchedulerFactory] = types.MappingProxyType(
-    {
-        "load": make_load,
-        "worksteal": make_worksteal,
-        "loadscope": make_loadscope,
-        "loadfile": make_loadfile,
-        "loadgroup": make_loadgroup,
-        "each": make_each,
-    }
+    {mode: functools.partial(_make, mode) for mode in _MODES}
 )
 """Every mode of ``--dist`` but ``no``, which needs no scheduler. The contract tests run on each entry."""

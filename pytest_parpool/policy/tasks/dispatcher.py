@@ -27,6 +27,7 @@ from pytest_parpool.model.messages import Broken, Ready
 from pytest_parpool.model.notices import Overdue, Stalled, TakenBack, TemplateGone
 from pytest_parpool.model.task_actions import (
     Dismiss,
+    Finish,
     Give,
     SetTimer,
     TaskAction,
@@ -64,21 +65,24 @@ class TaskDispatcher:
     Args:
         workers: The slots, in order.
         tasks_per_child: After how many tasks a worker is replaced, or None.
+        bears_by_need: Whether only one worker is born at once, and others when tasks wait for them.
     """
 
-    def __init__(self, workers: Sequence[WorkerId], *, tasks_per_child: int | None) -> None:
+    def __init__(
+        self, workers: Sequence[WorkerId], *, tasks_per_child: int | None, bears_by_need: bool = False
+    ) -> None:
         self._slots: Mapping[WorkerId, TaskSlot] = {worker: TaskSlot(worker) for worker in workers}
         self._tasks_per_child = tasks_per_child
         self._queue = TaskQueue()
         self._pace = Pace()
         self._most_busy = len(workers)
-        self._bears_by_need = False
+        self._bears_by_need = bears_by_need
         self._rules: dict[int, TaskRules] = {}
         self._tries: dict[int, int] = {}
         self._heard: set[TaskSlot] = set()
         self._fault: Broken | None = None
         self._is_template_gone = False
-        self._is_closing = False
+        self._is_closing = self._is_finished = False
         self._is_terminated = False
 
     # --- What others may ask -----------------------------------------------------------------------------------------
@@ -123,8 +127,8 @@ class TaskDispatcher:
     # --- The way in --------------------------------------------------------------------------------------------------
 
     def start(self) -> list[TaskAction]:
-        """Ask for the first workers."""
-        return self._reconsider()
+        """Ask for the first workers: for one, if they are born by need."""
+        return self._bear(next(iter(self._slots.values()))) if self._bears_by_need else self._reconsider()
 
     def handle(self, notices: Iterable[TaskNotice]) -> list[TaskAction]:
         """Take note of what happened, in that order, and return what is to be done, in that order.
@@ -154,7 +158,8 @@ class TaskDispatcher:
                         actions.append(Kill(worker))
                 case TemplateGone(exit_):
                     self._is_template_gone = True
-                    self._lose_template(exit_)
+                    if not self._is_finished:
+                        self._lose_template(exit_)
                 case Allowed(count):
                     self._most_busy = min(count, len(self._slots))
                     self._bears_by_need = True
@@ -222,11 +227,17 @@ class TaskDispatcher:
                     actions += self._fill(slot)
                     busy += bool(slot.held)
             elif state is WorkerState.VACANT and self._is_birth_wanted():
-                slot.move(WorkerState.STARTING)
-                slot.births += 1
-                actions.append(Spawn(slot.id, is_replacement=slot.births > 1))
+                actions += self._bear(slot)
         self._heard.clear()
+        if is_at_end and self._is_closing and not self._is_finished:
+            self._is_finished = True
+            actions.append(Finish())
         return actions if self._queue else actions + self._share()
+
+    def _bear(self, slot: TaskSlot) -> list[TaskAction]:
+        slot.move(WorkerState.STARTING)
+        slot.births += 1
+        return [Spawn(slot.id, is_replacement=slot.births > 1)]
 
     def _share(self) -> list[TaskAction]:
         """Have somebody who has nothing to do take what another holds, if that is much."""
@@ -243,7 +254,7 @@ class TaskDispatcher:
             return bool(self._queue) or not self._is_closing
         states = [slot.state for slot in self._slots.values()]
         is_room = sum([state in ALIVE for state in states]) < self._most_busy
-        return is_room and states.count(WorkerState.STARTING) < len(self._queue)
+        return is_room and states.count(WorkerState.STARTING) + states.count(WorkerState.ASKING) < len(self._queue)
 
     def _is_any_held(self) -> bool:
         return any(slot.held for slot in self._slots.values())

@@ -5,23 +5,19 @@ from __future__ import annotations
 import collections
 
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.policy.lifecycle import ALIVE, MOVES, WorkerState
-from pytest_parpool.policy.worker_slot import DispatchError
+from pytest_parpool.policy.slot import DispatchError, Slot
 
 
-class TaskSlot:
+class TaskSlot(Slot):
     """What is known of one slot and of the process that is in it.
 
     Of the states of ``lifecycle`` a task's worker knows six: it is VACANT, STARTING, ASKING (it holds nothing), BUSY,
     DRAINING (it leaves when it has done what it holds) and RETIRED.
 
     Attributes:
-        id: The slot's.
-        state: Changed by ``move`` only.
         held: Tasks that were sent to the worker and are not over, in order. It runs the first, or is about to.
         given: How many tasks it was given, without those that were taken back.
         done: How many of them are over.
-        births: How many processes the slot has had.
         fruitless: How many processes in a row were born here, were wanted, and died before they began a task.
         is_new: Whether the process has not begun a task yet, as far as is known.
         kept: How many of all tasks it was given it kept when some were taken back the last time. Until these are over,
@@ -31,23 +27,19 @@ class TaskSlot:
     """
 
     __slots__ = (
-        "births",
         "done",
         "fruitless",
         "given",
         "held",
-        "id",
         "is_new",
         "is_recalling",
         "kept",
-        "state",
         "timed_out",
     )
 
     def __init__(self, worker: WorkerId) -> None:
-        self.id = worker
-        self.state = WorkerState.VACANT
-        self.births = self.fruitless = 0
+        super().__init__(worker)
+        self.fruitless = 0
         self.forget_process()
 
     def forget_process(self) -> None:
@@ -59,24 +51,9 @@ class TaskSlot:
         self.timed_out: int | None = None
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it has a process."""
-        return self.state in ALIVE
-
-    @property
     def running(self) -> int | None:
         """The task that the worker runs, or is about to."""
         return self.held[0] if self.held else None
-
-    def move(self, state: WorkerState) -> None:
-        """Go on to another state.
-
-        Raises:
-            DispatchError: If ``lifecycle.MOVES`` has no such move.
-        """
-        if state not in MOVES[self.state]:
-            raise DispatchError(f"{self.id} cannot go from {self.state.name} to {state.name}")
-        self.state = state
 
     def finish(self, task: int) -> None:
         """Note that the first task in its hand is over.

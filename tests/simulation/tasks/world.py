@@ -16,6 +16,7 @@ from pytest_parpool.model.messages import Broken, Ready
 from pytest_parpool.model.notices import Overdue, Stalled, TakenBack, TemplateGone
 from pytest_parpool.model.task_actions import (
     Dismiss,
+    Finish,
     Give,
     SetTimer,
     TaskAction,
@@ -172,14 +173,16 @@ class World:
         self.seen: collections.Counter[str] = collections.Counter()
         self._slots = worker_ids(chance.randint(1, 4))
         self._tasks_per_child = chance.choice((None, None, 1, 3))
-        self._dispatcher = TaskDispatcher(self._slots, tasks_per_child=self._tasks_per_child)
+        self._dispatcher = TaskDispatcher(
+            self._slots, tasks_per_child=self._tasks_per_child, bears_by_need=chance.random() < 0.5
+        )
         self._ledger = Ledger()
         self._workers: dict[WorkerId, Worker] = {}
         self._given: dict[WorkerId, int] = {}
         self._timers: dict[WorkerId, int] = {}
         self._leaving: set[WorkerId] = set()
         self._next = 0
-        self._is_template_gone = self._is_closed = False
+        self._is_template_gone = self._is_closed = self._is_finished = False
         self._deaths = chance.choice((0.0, 0.0, 0.02, 0.2))
         self._has_faults = chance.random() < 0.15
         self._fruitless = 0
@@ -297,7 +300,7 @@ class World:
             match action:
                 case Spawn(slot, _):
                     promise(slot not in self._workers, f"{slot} is born, and alive")
-                    promise(not self._is_template_gone, f"{slot} is born of nobody")
+                    promise(not self._is_template_gone and not self._is_finished, f"{slot} is born of nobody")
                     is_room = self._allowed is None or len(self._workers) < self._allowed
                     promise(is_room, f"{slot} is born, and may do nothing")
                     self._workers[slot] = Worker(self._ledger)
@@ -315,6 +318,8 @@ class World:
                     self._workers[slot].commands.append(action)
                 case Dismiss(slot):
                     self._workers[slot].commands.append(action)
+                case Finish():
+                    self._is_finished = True
                 case TakeBack(slot, begun):
                     back += self._take_back(slot, begun)
                 case Kill(slot):

@@ -3,7 +3,7 @@
 A fork copies the calling thread only. A library with a thread pool of its own (OpenMP, torch, CUDA) that was used
 before the fork believes in the worker that its threads are there, and waits for them for ever. Python does not see
 such threads: ``threading.active_count()`` is 1 while ``/proc/self/task`` has more entries. This module compares the
-two counts, names the libraries from ``/proc/self/maps``, and leaves what to do about it to the controller.
+two counts, names the libraries from ``/proc/self/maps``, and leaves what to do about it to others.
 
 The rule, in this order:
 
@@ -22,7 +22,6 @@ import (``threadpoolctl``, a build for fewer CPUs, a fork earlier in the process
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
 import time
@@ -30,11 +29,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pytest_parpool.model.records import Record, record
+from pytest_parpool.runtime.thread_counts import python_thread_count
 
 UNKNOWN = "unknown native threads"
 
 # A Python thread that has just ended is gone for Python some microseconds before it is gone for the system.
 SETTLE_SECONDS = 0.005
+_LOOK_SECONDS = 0.0005
 
 # OpenBLAS compiled for OpenMP runs on libgomp's threads and is no safer than that: Fedora's and Debian's names for it.
 _OPENBLAS = ("libopenblas", "libscipy_openblas")
@@ -168,19 +169,10 @@ def scan(
         environ: What OpenBLAS found when it was loaded, which may be more than it would find now.
         proc: The directory of this process; another one in tests.
     """
-    unsafe = _read(allowed, environ, proc)
-    if unsafe:
-        time.sleep(SETTLE_SECONDS)
-        unsafe = _read(allowed, environ, proc)
+    give_up_at = time.monotonic() + SETTLE_SECONDS
+    while (unsafe := _read(allowed, environ, proc)) and time.monotonic() < give_up_at:
+        time.sleep(_LOOK_SECONDS)
     return unsafe
-
-
-def python_thread_count() -> int:
-    """Return how many threads Python started and has not yet ended, the main thread included.
-
-    Not ``threading.active_count()``: it also counts native threads that once called into Python, even if long gone.
-    """
-    return _thread._count() + 1  # noqa: SLF001 - the only exact count; in every CPython since 2.7.
 
 
 def _read(allowed: Collection[str], environ: Mapping[str, str], proc: Path) -> tuple[UnsafeLibrary, ...]:
