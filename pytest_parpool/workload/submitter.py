@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.policy.tasks.read_ahead import ReadAhead
@@ -27,6 +27,8 @@ from pytest_parpool.workload.task_maker import EAGER_BYTES, TaskMaker
 
 # As multiprocessing: enough for an even end, few enough for little talk.
 _CHUNKS_PER_WORKER = 4
+# Whose parts are copies, and cannot fail; a part of a range is sent as three numbers.
+_SLICED: Final = (list, tuple, range)
 
 
 @record
@@ -94,17 +96,18 @@ class Submitter:
         callbacks.check()
         check_function(func)
         maker = self._maker(options, EAGER_BYTES)
-        items = list(iterable)
+        items = _as_sequence(iterable)
         size = self._chunksize(len(items), chunksize, has_timeout=options.timeout is not None)
-        chunks = [items[first : first + size] for first in range(0, len(items), size)]
+        firsts = range(0, len(items), size)
         progress = make_progress(options.progress, len(items))
-        settling = Gathering(self.service, callbacks.callback, callbacks.error_callback, progress, len(chunks))
+        settling = Gathering(self.service, callbacks.callback, callbacks.error_callback, progress, len(firsts))
         batch = Batch(self._engine.submit)
-        for index, chunk in enumerate(chunks):
-            job = Job(func, kind_of_calls(chunk), is_chunk=True)
+        for index, first in enumerate(firsts):
+            # Cut only now: workers begin with the first chunk before there is a second one.
+            job = Job(func, kind_of_calls(items[first : first + size]), is_chunk=True)
             batch.add(self._prepare(maker, job, index, settling, partial(settling.take_chunk, index)))
         batch.finish()
-        if not chunks:
+        if not firsts:
             settling.finish()
         return settling
 
@@ -168,6 +171,12 @@ class Submitter:
             return ReadAhead.by_pace(self._engine.processes * _CHUNKS_PER_WORKER, chunksize, now)
         fixed = check_whole_number("buffersize", buffersize, least=1)
         return ReadAhead(fixed, fixed, now)
+
+
+def _as_sequence(iterable: Iterable[Any]) -> Sequence[Any]:
+    if isinstance(iterable, _SLICED) and type(iterable) in _SLICED:
+        return iterable
+    return list(iterable)
 
 
 def _tell(service: ServiceThread, take: Callable[[Job, Outcome], object], job: Job, outcome: Outcome) -> None:
