@@ -7,6 +7,7 @@ package is not loaded for our sake: it costs a tenth of what a run of one test t
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import importlib
 import os
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.0005
 
 
-class Child:
+class Child(abc.ABC):
     """A process that was forked here; each of the two kinds below says for itself how it is reaped.
 
     Attributes:
@@ -35,9 +36,9 @@ class Child:
 
     pid: int
 
+    @abc.abstractmethod
     def poll(self) -> int | None:
         """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
-        raise NotImplementedError
 
     def wait(self, timeout_seconds: float) -> int | None:
         """Wait for its end, at most so long, and return as ``poll`` does."""

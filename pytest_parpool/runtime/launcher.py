@@ -173,6 +173,9 @@ class Launcher(Spawner):
         del timeout_seconds
         return Exit(None)
 
+    def finish(self) -> None:
+        """Do nothing: this process goes on when its last worker has ended."""
+
     def close(self) -> None:
         """Kill what is left, and wait for it to be gone."""
         for _, process in self._children.values():

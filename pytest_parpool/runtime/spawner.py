@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -43,7 +44,7 @@ class Ended(Record):
 Word: TypeAlias = Born | Unborn | Ended
 
 
-class Spawner:
+class Spawner(abc.ABC):
     """The parent of all workers; every start method brings its own, with all that is not given here.
 
     It never blocks but in ``wait_exit`` and ``close``.
@@ -54,34 +55,35 @@ class Spawner:
 
     is_ended = False
 
+    @abc.abstractmethod
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``receive`` has something to say, for a selector."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def pid(self) -> int:
         """The id of its process."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def spawn(self, worker: WorkerId, end: RawSocket) -> None:
         """Ask for a worker that owns ``end``; the caller's copy is closed.
 
         Raises:
             OSError: If nobody is there to do it.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def receive(self) -> list[Word]:
         """Return what was born and what has ended since the last call."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def wait_exit(self, timeout_seconds: float) -> Exit:
         """Return how it ended, after waiting for it; its code is None if it has not."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def finish(self) -> None:
         """Note that nobody will be born any more: a process of its own may end with the last worker."""
 
+    @abc.abstractmethod
     def close(self) -> None:
         """End it with all its workers, and wait for their exit."""
-        raise NotImplementedError
