@@ -256,11 +256,13 @@ def test_same_function_contexts_as_plain(pytester: pytest.Pytester) -> None:
     "settings",
     [
         {"parallel": "true"},
-        {"relative_files": "true", "sigterm": "true"},
+        {"relative_files": "true"},
+        {"sigterm": "true"},
         {"concurrency": "thread,multiprocessing"},
         {"patch": "fork", "parallel": "true"},
         {"patch": "fork"},
-        {"patch": "_exit, execv", "parallel": "true"},
+        {"patch": "_exit", "parallel": "true"},
+        {"patch": "execv", "parallel": "true"},
         {"patch": "subprocess"},
         {"patch": "fork, _exit, execv, subprocess"},
     ],
@@ -271,9 +273,8 @@ def test_same_data_whatever_coverage_patches(
     pytester: pytest.Pytester, command: tuple[str, ...], settings: dict[str, str], start_method: str
 ) -> None:
     """What coverage does to a process that forks, starts others or leaves early does not disturb the workers."""
-    _configure(pytester, branch="true")
-    plain = measure_plain(pytester, *command)
     _configure(pytester, branch="true", **settings)
+    plain = measure_plain(pytester, *command)
     assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", replaced_after(start_method)) == plain
 
 

@@ -157,13 +157,12 @@ def test_once_goes_on_with_the_next(pytester: pytest.Pytester) -> None:
     runs.run(pytester, "-n", "2").assert_outcomes(passed=1, failed=1)
 
 
-def test_many_deaths_at_any_moment(pytester: pytest.Pytester, start_method: str) -> None:
+def test_twenty_deaths_at_any_moment(pytester: pytest.Pytester) -> None:
     """Whenever workers are killed, one at a time has the lock, and only the tests that died have failed.
 
     The mark of the critical section is found set without a warning if two were in it.
     """
-    # A spawned worker takes as long to be born as a dozen forked ones.
-    rounds = 20 if start_method == "fork" else 6
+    rounds = 20
     suite = """
         import os
         import pathlib

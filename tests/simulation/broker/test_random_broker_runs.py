@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.broker.worlds import simulate
 
-RUNS = 900  # A second or two.
+RUNS = 1_500  # Some two seconds.
 BLOCKS = 3
 
 
