@@ -24,6 +24,11 @@ def is_in_charge(config: pytest.Config, cov: Coverage) -> bool:
     return _controller(config, cov) is not None
 
 
+def changes_contexts(config: pytest.Config) -> bool:
+    """Whether it changes coverage's context from test to test (``--cov-context=test``)."""
+    return config.pluginmanager.hasplugin(_CONTEXTS)
+
+
 def become_worker(config: pytest.Config, cov: Coverage) -> None:
     """Have pytest-cov leave the end of the run loop to the controller."""
     controller = _controller(config, cov)

@@ -14,6 +14,7 @@ from coverage import Coverage, CoverageData
 from coverage.version import __version__ as version
 
 from pytest_parpool.coverage import cov_plugin, internals
+from pytest_parpool.coverage.monitoring import is_monitored
 from pytest_parpool.coverage.own_processes import left_alone
 from pytest_parpool.coverage.part import PartData
 from pytest_parpool.coverage.spawned import STARTING_VARIABLES, MeasurementOrder
@@ -65,11 +66,15 @@ class Measurement:
         self._cov = cov
         self._directory = directory
         self._beside: list[str] = []  # what was put beside the run's data file
+        measured = internals.measured_by(cov, has_contexts=cov_plugin.changes_contexts(config))
+        self._is_monitored = measured is not None and is_monitored(measured)
 
     def begin_in_forked_worker(self) -> PartData:
         """Go on measuring in this process, a new worker that does not know yet which one it is."""
         part = begin_part(internals.data_of(self._cov).base_filename(), self._directory)
         internals.take_over_after_fork(self._cov, part)
+        if self._is_monitored:
+            internals.monitor(self._cov)
         cov_plugin.become_worker(self._config, self._cov)
         return part
 
@@ -94,6 +99,7 @@ class Measurement:
             base=internals.data_of(self._cov).base_filename(),
             directory=str(self._directory),
             is_pytest_cov=cov_plugin.is_in_charge(self._config, self._cov),
+            is_monitored=self._is_monitored,
             variables={name: os.environ[name] for name in STARTING_VARIABLES if name in os.environ},
         )
 

@@ -45,6 +45,7 @@ class MeasurementOrder(Record):
         base: The run's data file.
         directory: Where parts are saved.
         is_pytest_cov: Whether it is pytest-cov that measures.
+        is_monitored: Whether it is done by ``sys.monitoring``, whatever the settings come to.
         variables: Those of ``STARTING_VARIABLES`` that are set, and their values.
     """
 
@@ -52,6 +53,7 @@ class MeasurementOrder(Record):
     base: str
     directory: str
     is_pytest_cov: bool
+    is_monitored: bool
     variables: dict[str, str]
 
     def dumps(self) -> bytes:
@@ -74,6 +76,7 @@ class SpawnedMeasurement:
     def __init__(self, order: MeasurementOrder) -> None:
         os.environ.update(order.variables)
         self._is_pytest_cov = order.is_pytest_cov
+        self._is_monitored = order.is_monitored
         self._directory = Path(order.directory)
         self._part = begin_part(order.base, self._directory)
         self._cov = internals.made_alike(order.settings, self._part)
@@ -111,4 +114,6 @@ class SpawnedMeasurement:
                 # What there is to say of the configuration the controller's has said.
                 warnings.simplefilter("ignore", CoverageWarning)
                 self._cov.start()
+            if self._is_monitored:
+                internals.monitor(self._cov)
         return self._cov
