@@ -2,14 +2,17 @@
 
 If anybody has loaded ``multiprocessing``, the child is a process of one of its contexts, asked for by name, so that its
 after-fork hooks keep users' locks, pools and managers whole. If nobody has, there is nothing to keep whole, and the
-package is not loaded for our sake: it costs a tenth of what a run of one test takes.
+package is not loaded for our sake: it costs a tenth of what a run of one test takes. Either way the fork is our own,
+and ``multiprocessing`` keeps no book of the child here: that takes as long as half of the fork.
+
+A young process is slow: whatever it touches for the first time has to be copied for it, some microseconds per page. So
+as much as possible is done where it is forked from.
 """
 
 from __future__ import annotations
 
-import abc
-import contextlib
-import importlib
+import atexit
+import functools
 import os
 import select
 import sys
@@ -17,28 +20,54 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from pytest_parpool.runtime.thread_counts import may_have_native_threads, python_thread_count
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkContext
+    from multiprocessing.context import ForkContext, ForkProcess
+    from types import ModuleType
+    from typing import TextIO
 
 # Without pidfds (before Linux 5.3, elsewhere) a child is asked for at this pace whether it has ended.
 _POLL_SECONDS = 0.0005
 
+Fork: TypeAlias = "Callable[[Callable[[], None]], Child]"
+"""Forks a child that calls what is given and ends when that returns."""
 
-class Child(abc.ABC):
-    """A process that was forked here; each of the two kinds below says for itself how it is reaped.
+
+class Child:
+    """A process that was forked here.
+
+    Args:
+        live: What it does; returns its exit code.
 
     Attributes:
         pid: Its process id.
+
+    Raises:
+        OSError: If the system gives no process.
     """
 
-    pid: int
+    def __init__(self, live: Callable[[], int]) -> None:
+        _flush_streams()  # What lies in their buffers would be written by both.
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live_and_exit(live)
+        self._code: int | None = None
 
-    @abc.abstractmethod
     def poll(self) -> int | None:
         """Return its exit code, or minus the number of the signal that killed it, or None while it lives. Reaps it."""
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # Somebody else has reaped it; it has ended, and nobody can say how.
+                self._code = 255
+            else:
+                if pid:
+                    self._code = os.waitstatus_to_exitcode(status)
+        return self._code
 
     def wait(self, timeout_seconds: float) -> int | None:
         """Wait for its end, at most so long, and return as ``poll`` does."""
@@ -56,56 +85,66 @@ class Child(abc.ABC):
             time.sleep(_POLL_SECONDS)
         return code
 
-    @property
-    def fds(self) -> tuple[int, ...]:
-        """What this process keeps open for it, and a sibling that is forked later should close."""
-        return ()
 
-
-def fork(target: Callable[[], None], *, name: str, context: ForkContext | None) -> Child:
-    """Fork a child that calls ``target`` and ends when that returns.
+def prepare_forks(context: ForkContext | None) -> Fork:
+    """Return what forks children that users see. Loads what that needs: once, and not in each process that forks.
 
     Args:
-        target: Runs in the child, in a copy of everything that is here.
-        name: Of the process, for ``multiprocessing.current_process()``.
         context: Used if given; else that of ``fork``, if ``multiprocessing`` was loaded.
+    """
+    if context is None:
+        if not _may_use_multiprocessing():
+            return fork_bare
+        import multiprocessing
+
+        context = multiprocessing.get_context("fork")
+    from multiprocessing import util
+
+    return functools.partial(_fork_process, context, util)
+
+
+def _fork_process(context: ForkContext, util: ModuleType, target: Callable[[], None]) -> Child:
+    # Never daemonic: tests may start processes of their own. They compare its name with this one.
+    process = context.Process(target=_run_with_stdin, args=(sys.stdin, target), name="MainProcess", daemon=False)
+    return Child(functools.partial(_live_as_process, process, util))
+
+
+def fork_bare(target: Callable[[], None]) -> Child:
+    """Fork a child that calls ``target`` and ends when that returns. No package knows of it.
 
     Raises:
         OSError: If the system gives no process.
     """
-    if context is None and not _may_use_multiprocessing():
-        return fork_bare(target)
-    with _quiet(target) as run:
-        return _MultiprocessingChild(run, name, context)
+    return Child(functools.partial(_live_bare, target))
 
 
-def prepare_forks(context: ForkContext | None) -> None:
-    """Load what ``fork`` would load: where it is forked from, once, and not in each process that forks."""
-    if context is not None or _may_use_multiprocessing():
-        importlib.import_module("multiprocessing.popen_fork")
+class Silence:
+    """Keeps forks from warning of threads, as they do from Python 3.12 on; somebody has looked at them before.
 
-
-def fork_bare(target: Callable[[], None]) -> Child:
-    """Fork a child that no package knows of, and which forks those that users see; otherwise as ``fork``."""
-    with _quiet(target) as run:
-        return _BareChild(run)
-
-
-@contextlib.contextmanager
-def _quiet(target: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Keep a fork from warning of threads, as it does from Python 3.12 on; somebody has looked at them before.
-
-    What is given instead of ``target`` warns of what it always has: the block never ends in the child.
+    A context manager. For a child the block never ends: it, or the one of its own children that users see, calls
+    ``lift``, and warns then of what this process always has.
     """
-    silence = warnings.catch_warnings()
 
-    def run() -> None:
-        silence.__exit__(None, None, None)
-        target()
+    def __init__(self) -> None:
+        # To silence nothing costs nothing, neither here nor in the children.
+        self._filters = warnings.catch_warnings() if _is_warning_due() else None
 
-    with silence:
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield run
+    def __enter__(self) -> None:
+        if self._filters is not None:
+            self._filters.__enter__()
+            warnings.simplefilter("ignore", DeprecationWarning)
+
+    def __exit__(self, *_: object) -> None:
+        self.lift()
+
+    def lift(self) -> None:
+        """Have this process warn as before."""
+        if self._filters is not None:
+            self._filters.__exit__(None, None, None)
+
+
+def _is_warning_due() -> bool:
+    return sys.version_info >= (3, 12) and (python_thread_count() > 1 or may_have_native_threads())
 
 
 def open_pidfd(pid: int) -> int:
@@ -124,70 +163,60 @@ def _may_use_multiprocessing() -> bool:
     return process is not None and not process.current_process().daemon
 
 
-class _MultiprocessingChild(Child):
-    def __init__(self, target: Callable[[], None], name: str, context: ForkContext | None) -> None:
-        if context is None:
-            import multiprocessing
-
-            context = multiprocessing.get_context("fork")
-        # Never daemonic: tests may start processes of their own.
-        self._process = context.Process(target=target, name=name, daemon=False)
-        self._process.start()
-        assert self._process.pid is not None
-        self.pid = self._process.pid
-        self._code: int | None = None
-
-    def poll(self) -> int | None:
-        if self._code is None:
-            self._code = self._process.exitcode
-            if self._code is not None:
-                self._process.close()  # else its sentinels stay open as long as anybody knows this object
-        return self._code
-
-    @property
-    def fds(self) -> tuple[int, ...]:
-        # Both ends of its sentinels, which only the finalizer of multiprocessing's Popen knows.
-        finalizer = getattr(getattr(self._process, "_popen", None), "finalizer", None)
-        return tuple(getattr(finalizer, "_args", ()))
+# --- In the child -----------------------------------------------------------------------------------------------------
 
 
-class _BareChild(Child):
-    def __init__(self, target: Callable[[], None]) -> None:
-        _flush_streams()  # What lies in their buffers would be written by both.
-        self.pid = os.fork()
-        if self.pid == 0:
-            _run_and_exit(target)
-        self._code: int | None = None
-
-    def poll(self) -> int | None:
-        if self._code is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # Somebody else has reaped it; it has ended, and nobody can say how.
-                self._code = 255
-            else:
-                if pid:
-                    self._code = os.waitstatus_to_exitcode(status)
-        return self._code
-
-
-def _run_and_exit(target: Callable[[], None]) -> NoReturn:
-    """Do what ``multiprocessing`` does in a child; nothing of the parent's is unwound."""
+def _live_and_exit(live: Callable[[], int]) -> NoReturn:
+    """Nothing of the parent's is unwound."""
     code = 1
     try:
+        code = live()
+    finally:
+        os._exit(code)
+
+
+def _live_bare(target: Callable[[], None]) -> int:
+    """Do what ``multiprocessing`` does in a child."""
+    try:
+        atexit._clear()  # noqa: SLF001  -- they are the parent's; there is no public word for it
         _close_stdin()
         target()
-        code = 0
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        return error.code if isinstance(error.code, int) else 1
     except BaseException:  # noqa: BLE001  -- handed over: the process ends with it
         traceback.print_exc()
+        return 1
     finally:
-        try:
-            threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  -- waits for threads, as an interpreter does at its end
-            _flush_streams()
-        finally:
-            os._exit(code)
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  -- waits for threads, as an interpreter does at its end
+        _flush_streams()
+    return 0
+
+
+def _live_as_process(process: ForkProcess, util: ModuleType) -> int:
+    """Have ``multiprocessing`` do it, and what its own ``Popen`` does around that."""
+    atexit._clear()  # noqa: SLF001  -- they are the parent's; there is no public word for it
+    atexit.register(util._exit_function)  # noqa: SLF001  -- as there
+    _close_stdin()
+    sys.stdin = None  # Else another one is made, which takes as long as all else that is done in there.
+    try:
+        code: int = process._bootstrap(parent_sentinel=_parent_sentinel())  # type: ignore[attr-defined]  # noqa: SLF001  -- it is what a process of any start method calls
+    finally:
+        atexit._run_exitfuncs()  # noqa: SLF001  -- as there
+    return code
+
+
+def _run_with_stdin(stdin: TextIO, target: Callable[[], None]) -> None:
+    sys.stdin = stdin
+    target()
+
+
+def _parent_sentinel() -> int:
+    """Return a descriptor that is readable once the parent has ended; never, where the system has no such thing."""
+    pidfd = open_pidfd(os.getppid())
+    if pidfd >= 0:
+        return pidfd
+    read_end, _ = os.pipe()
+    return read_end
 
 
 def _close_stdin() -> None:

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+_SIGKILL = int(signal.SIGKILL)  # An enum is made a number by Python code, in each worker anew.
+
 
 class Lifeline:
     """A pipe whose end kills whoever is ``tied`` to it. Owned by the controller, which keeps it open while it lives."""
@@ -59,9 +61,9 @@ class Tie:
         # without this only the last worker would be signalled.
         self._fd = os.open(f"/proc/self/fd/{lifeline.read_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.close(lifeline.read_fd)
-        fcntl.fcntl(self._fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(self._fd, fcntl.F_SETSIG, _SIGKILL)
         fcntl.fcntl(self._fd, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) | os.O_ASYNC)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
         # The controller may have gone before the last line took effect; then the end is there already.
         if self._has_ended():
             os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -78,4 +80,4 @@ class Tie:
         A descriptor that a test has closed, or taken for itself, is left alone by whoever checks that before.
         """
         if sys.platform.startswith("linux"):
-            fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_ASYNC)
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_NONBLOCK)

@@ -23,7 +23,7 @@ import select
 
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Matched, Proceed, Recalled, Run, Wait
-from pytest_parpool.model.records import Record, record
+from pytest_parpool.model.records import Record, prepare, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.ledger import Page
@@ -105,6 +105,11 @@ class WorkerLink:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         self.items: list[ItemIndex] = []
+
+    @staticmethod
+    def prepare() -> None:
+        """Write now what would be written in each worker; see ``records.prepare``."""
+        prepare(Inbox, _Incoming, _Outgoing)
 
     @property
     def fd(self) -> int:

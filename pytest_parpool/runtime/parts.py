@@ -6,6 +6,7 @@ parts. Small frames are read in bulk; what does not fit, or has parts, is read s
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -51,7 +52,8 @@ class PartReader:
     """
 
     def __init__(self, bulk_bytes: int) -> None:
-        self._bulk = memoryview(bytearray(bulk_bytes))
+        # Only what is written to takes memory, which a new process would be slow to get.
+        self._bulk = memoryview(mmap.mmap(-1, bulk_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._begin = self._end = 0  # of what was read in bulk and not cut yet: less than a header, or than a frame
         self._large: _LargeFrame | None = None
         self._frames: list[Frame] = []

@@ -23,11 +23,14 @@ import marshal
 import os
 import select
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.runtime.forking import Child, fork, fork_bare, open_pidfd, prepare_forks
+from pytest_parpool.runtime.apart import find_way_out, lead_group, lead_session
+from pytest_parpool.runtime.forking import Child, Fork, Silence, fork_bare, open_pidfd, prepare_forks
+from pytest_parpool.runtime.interrupts import unignore_interrupts
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
@@ -41,6 +44,7 @@ _MESSAGE_BYTES = 4096  # each is a few words; memory for more would be made anew
 _MESSAGE_FDS = 4
 # Without pidfds (before Linux 5.3, elsewhere) the template looks after its children at this pace.
 _REAP_SECONDS = 0.02
+_SIGKILL = int(signal.SIGKILL)  # An enum is made a number by Python code.
 # How long it may take to end with its workers.
 _LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
@@ -51,19 +55,34 @@ class Template(Spawner):
     """The controller's handle of the template process. A context manager: at its end the process is gone.
 
     Args:
-        context: As in ``forking.fork``, for the workers.
+        context: As in ``forking.prepare_forks``, for the workers.
         main: What each worker does.
         lifeline: The workers, and the template, are tied to it.
         ledger: With a page for each worker.
+        own_sessions: Whether each worker leads a session, as one that runs tests does, or only a process group. Neither
+            has a terminal.
     """
 
-    def __init__(self, context: ForkContext | None, main: WorkerMain, lifeline: Lifeline, ledger: Ledger) -> None:
-        prepare_forks(context)
+    def __init__(
+        self,
+        context: ForkContext | None,
+        main: WorkerMain,
+        lifeline: Lifeline,
+        ledger: Ledger,
+        *,
+        own_sessions: bool = True,
+    ) -> None:
+        fork = prepare_forks(context)
         ours, theirs = packet_pair()
         self._socket = ours
-        serve = functools.partial(_serve, theirs, ours, context, main, lifeline, ledger)
-        # Not a process of multiprocessing, if that is there: the workers are.
-        self._child = fork_bare(serve)
+        silence = Silence()
+        lead = lead_session if own_sessions else lead_group
+        become = functools.partial(_become_worker, silence, lead, main, theirs, lifeline)
+        leave = lead_session if own_sessions else find_way_out()
+        serve = functools.partial(_serve, theirs, ours, leave, fork, become, lifeline, ledger)
+        with silence:
+            # Not a process of multiprocessing, if that is there: the workers are.
+            self._child = fork_bare(serve)
         theirs.close()
         ours.setblocking(False)
         self.is_ended = False
@@ -141,16 +160,16 @@ class Template(Spawner):
 def _serve(
     control: RawSocket,
     controllers_end: RawSocket,
-    context: ForkContext | None,
-    main: WorkerMain,
+    stand_apart: Callable[[], None],
+    fork: Fork,
+    become_worker: Callable[[WorkerId, int, Page, tuple[int, ...]], None],
     lifeline: Lifeline,
     ledger: Ledger,
 ) -> None:
     """Fork workers on request until the controller is gone. Runs in the template; leaves with ``os._exit``."""
     controllers_end.close()
     lifeline.close_write_end()
-    with contextlib.suppress(OSError):  # A session leader already: started as one, which is what is wanted.
-        os.setsid()
+    stand_apart()
     children: dict[WorkerId, Child] = {}
     pidfds: dict[int, WorkerId] = {}
     poll = select.poll()
@@ -176,13 +195,9 @@ def _serve(
             continue
         (name,) = names
         worker = WorkerId(name)
-        siblings = (*pidfds, *(fd for child in children.values() for fd in child.fds))
-        become = functools.partial(
-            _become_worker, main, worker, fds[0], ledger.page(worker), control, lifeline, siblings
-        )
+        become = functools.partial(become_worker, worker, fds[0], ledger.page(worker), tuple(pidfds))
         try:
-            # Tests compare the current process's name with this one.
-            child = fork(become, name="MainProcess", context=context)
+            child = fork(become)
         except OSError as error:
             _say(control, ("unborn", name, f"{type(error).__name__}: {error}"), [])
             continue
@@ -211,7 +226,7 @@ def _leave(children: dict[WorkerId, Child]) -> NoReturn:
     for child in children.values():
         while child.wait(_REAP_SECONDS) is None:
             pass
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), _SIGKILL)
     raise AssertionError("unreachable")
 
 
@@ -245,20 +260,20 @@ def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -
 
 
 def _become_worker(
+    silence: Silence,
+    stand_apart: Callable[[], None],
     main: WorkerMain,
+    control: RawSocket,
+    lifeline: Lifeline,
     worker: WorkerId,
     channel_fd: int,
     page: Page,
-    control: RawSocket,
-    lifeline: Lifeline,
     siblings: tuple[int, ...],
 ) -> None:
     """Cut what ties the new process to the template, tie it to the controller, and go to work."""
-    with contextlib.suppress(OSError):
-        os.setsid()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell's background job ignores it, but it is how the controller interrupts a test.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    silence.lift()
+    stand_apart()
+    unignore_interrupts()  # It is how the controller interrupts a test.
     tie = Tie(lifeline)
     control.close()
     for fd in siblings:  # What the template has open for them.

@@ -30,14 +30,16 @@ class ForkGate:
     def go_on(self) -> None:
         """Note that this thread does something from now on. Waits while somebody forks."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_closed)
+            while self._is_closed:
+                self._changed.wait()
             self._busy.add(threading.get_ident())
 
     def rest(self) -> None:
         """Note that this thread holds nothing, until it asks to go on."""
         with self._changed:
             self._busy.discard(threading.get_ident())
-            self._changed.notify_all()
+            if self._is_closed:  # Else nobody waits for it.
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def closed(self, patience_seconds: float) -> Iterator[bool]:

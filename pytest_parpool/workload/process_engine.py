@@ -68,7 +68,7 @@ class ProcessEngine:
         pool = None
         if choose_start_method(start_method) == "fork":
             main = TaskWorker(initializer, initargs, environment)
-            start: Callable[[Lifeline, Ledger], Spawner] = functools.partial(Template, None, main)
+            start: Callable[[Lifeline, Ledger], Spawner] = functools.partial(Template, None, main, own_sessions=False)
             with fork_gate.closed(_PATIENCE_SECONDS) as is_quiet:
                 if is_quiet or start_method is not None:
                     pool = RunningPool(workers, start, TaskChannel)
@@ -89,9 +89,7 @@ class ProcessEngine:
             bears_by_need=is_by_need,
             share=share,
         )
-        _services.add(self._service)
-        # What is still here at the interpreter's end is ended by ``_end_all``, which waits.
-        weakref.finalize(self, self._service.abandon).atexit = False
+        _note(self._service, self)
 
     def pack(self, job: Job) -> list[Part]:
         """Return the job as bytes.
@@ -134,7 +132,17 @@ class ProcessEngine:
         self._service.join()
 
 
-_services: weakref.WeakSet[Service] = weakref.WeakSet()
+# Those that may not have ended, each with the reference that ends it with its engine. Not weak themselves: each forked
+# child looks through them, which would be slow.
+_services: dict[Service, weakref.ref[ProcessEngine]] = {}
+
+
+def _note(service: Service, engine: ProcessEngine) -> None:
+    """Have a service end with its engine, or with the interpreter."""
+    for other in list(_services):
+        if other.is_ended:
+            _services.pop(other, None)
+    _services[service] = weakref.ref(engine, lambda _: service.abandon())
 
 
 def _end_all() -> None:

@@ -47,6 +47,9 @@ class Service:
         has_initializer: Whether workers do something before their first task.
         bears_by_need: Whether only one worker is born at once, and others when tasks wait for them.
         share: The pool's part in a CPU budget, or None for no limit; owned from here on.
+
+    Attributes:
+        is_ended: Whether it has no process any more.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class Service:
         self._is_asleep = False
         # Held while the service thread is woken, apart from the lock, which this thread wants next.
         self._waking = threading.RLock()
-        self._is_ended = False
+        self.is_ended = False
         self._thread: threading.Thread | None = None
 
     # --- For any thread ----------------------------------------------------------------------------------------------
@@ -142,7 +145,7 @@ class Service:
     def terminate(self) -> None:
         """Take nothing more, kill all workers, and let every task that is not done end as cancelled."""
         with self._lock:
-            if self._is_terminated or self._is_ended:
+            if self._is_terminated or self.is_ended:
                 return
             self._is_closed = self._is_terminated = True
             if self._thread is None and not self._tasks:
@@ -181,7 +184,7 @@ class Service:
 
     def _start_or_wake(self) -> None:
         with self._waking:
-            if self._is_ended:
+            if self.is_ended:
                 return
             if self._thread is not None:
                 self._pool.queue.wake()
@@ -196,7 +199,7 @@ class Service:
 
     def _end(self) -> None:
         """End everything here, as there is no service thread to do it."""
-        self._is_closed = self._is_ended = True
+        self._is_closed = self.is_ended = True
         self._pool.close()
         if self._share is not None:
             self._share.close()
@@ -225,7 +228,7 @@ class Service:
             with self._lock:
                 self._is_closed = True
             with self._waking:  # From now on nobody may wake us by a descriptor that is closed.
-                self._is_ended = True
+                self.is_ended = True
             self._pool.close()
             if self._share is not None:
                 self._share.close()
@@ -263,7 +266,11 @@ class Service:
                 may_wait = not (notices or self._inbox or self._cancelled)
                 self._is_asleep = may_wait
             fork_gate.rest()
-            notices += self._task_pool.wait(may_wait=may_wait, holders=holders, most_seconds=pace_seconds)
+            while True:
+                notices += self._task_pool.wait(may_wait=may_wait, holders=holders, most_seconds=pace_seconds)
+                # What was the pool's own business, as a birth, changes nothing; and who wants something has woken us.
+                if notices or pace_seconds is not None or not self._is_asleep:
+                    break
             self._is_asleep = False
             fork_gate.go_on()
 

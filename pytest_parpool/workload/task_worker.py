@@ -22,6 +22,7 @@ from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Broken, Ready
 from pytest_parpool.model.records import prepare
 from pytest_parpool.model.task_messages import Assignment, Begun, Do, Done, Leave, Part
+from pytest_parpool.runtime.interrupts import raise_interrupts
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.workload.calls import OneArgumentCalls
 from pytest_parpool.workload.descriptions import describe_job
@@ -51,6 +52,7 @@ class TaskWorker:
     ) -> None:
         # What the first task makes instances of, in each worker, and then in the owner, too.
         prepare(Assignment, Do, Done, Job, Leave, Ready, Returned)
+        WorkerLink.prepare()
         self._initializer = initializer
         self._initargs = initargs
         self._environment = environment
@@ -92,8 +94,7 @@ class TaskWorker:
 
 def _leave_owner(worker: WorkerId) -> int:
     """Drop what a forked child must not keep of its parent. Returns the descriptor where Python's stacks will be."""
-    atexit._clear()  # noqa: SLF001  -- they are the owner's; there is no public word for it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise_interrupts()
     signal.set_wakeup_fd(-1)  # An event loop of the owner's would be woken by our signals.
     process = sys.modules.get("multiprocessing.process")
     if process is not None:

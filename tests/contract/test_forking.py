@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import signal
 import sys
@@ -12,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_parpool.runtime import forking
-from pytest_parpool.runtime.forking import Child, fork
+from pytest_parpool.runtime.forking import Child, Silence, prepare_forks
 
 DEADLINE_SECONDS = 30.0
 
@@ -33,7 +35,8 @@ def start(target: Callable[[], object]) -> Child:
     def run() -> None:
         target()
 
-    return fork(run, name="MainProcess", context=None)
+    fork = prepare_forks(None)
+    return fork(run)
 
 
 def wait(child: Child) -> int:
@@ -94,12 +97,24 @@ def test_the_child_warns_as_before(recwarn: pytest.WarningsRecorder) -> None:
     warnings.simplefilter("error", DeprecationWarning)
 
     def warn() -> None:
+        silence.lift()
         try:
             warnings.warn("old", DeprecationWarning, stacklevel=1)
         except DeprecationWarning:
             os._exit(6)
 
-    assert wait(start(warn)) == 6
+    # With a second thread, of which a fork would warn.
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        silence = Silence()
+        with silence:
+            child = start(warn)
+        assert wait(child) == 6
+    finally:
+        stop.set()
+        thread.join()
     assert not recwarn.list
 
 
@@ -123,10 +138,40 @@ def test_threads_of_the_child_are_waited_for() -> None:
     assert wait(start(begin_thread)) == 9
 
 
-def test_standard_input_ends_at_once(way: str) -> None:
-    """A child cannot take what is typed for another process; ``multiprocessing`` replaces ``sys.stdin`` for that."""
+def test_standard_input_ends_at_once() -> None:
+    """A child cannot take what is typed for another process."""
+    assert wait(start(lambda: os._exit(0 if os.read(0, 1) == b"" and sys.stdin is not None else 1))) == 0
 
-    def has_ended() -> bool:
-        return os.read(0, 1) == b"" if way == "bare" else sys.stdin.read() == ""
 
-    assert wait(start(lambda: os._exit(0 if has_ended() else 1))) == 0
+def test_what_was_registered_here_for_the_exit_stays_here() -> None:
+    """A child does at its exit what it has registered itself, if anything."""
+
+    def leave_loudly() -> None:
+        os._exit(9)
+
+    atexit.register(leave_loudly)
+    try:
+        assert wait(start(atexit._run_exitfuncs)) == 0
+    finally:
+        atexit.unregister(leave_loudly)
+
+
+def test_the_child_is_a_process_of_multiprocessing_and_not_in_its_books(way: str) -> None:
+    """It has a parent, of which it hears when that ends, and none of the parent's children; which does not list it."""
+    if way == "bare":
+        pytest.skip("nobody has loaded multiprocessing")
+
+    def is_right() -> bool:
+        parent = multiprocessing.parent_process()
+        return (
+            multiprocessing.current_process().name == "MainProcess"
+            and not multiprocessing.current_process().daemon
+            and parent is not None
+            and parent.pid == os.getppid()
+            and parent.is_alive()
+            and not multiprocessing.active_children()
+        )
+
+    child = start(lambda: os._exit(0 if is_right() else 1))
+    assert child.pid not in {process.pid for process in multiprocessing.active_children()}
+    assert wait(child) == 0

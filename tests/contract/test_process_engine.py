@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import gc
 import itertools
-import multiprocessing
+import multiprocessing.util
 import os
 import random
 import resource
@@ -26,6 +26,7 @@ from pytest_parpool.model.exits import CHANNEL_LOST_CODE, Exit
 from pytest_parpool.model.ids import worker_ids
 from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.runtime import template
+from pytest_parpool.workload import process_engine
 from pytest_parpool.workload.engine import (
     Cancelled,
     Crashed,
@@ -451,6 +452,56 @@ def test_workers_that_die_at_birth_are_given_up() -> None:
         assert isinstance(outcome, Unstartable)
         assert "exit code 7" in outcome.text
         assert isinstance(bench.call(square, 2), Unstartable)
+
+
+def test_processes_are_apart_from_the_owner_and_from_its_terminal() -> None:
+    """Each leads a process group, and a terminal of the owner's is not theirs: Ctrl-C there reaches the owner alone."""
+    script = """\
+        import os
+        from pytest_parpool import Pool
+
+        os.setsid()
+        _, end = os.openpty()
+        os.open(os.ttyname(end), os.O_RDWR)
+        os.close(os.open("/dev/tty", os.O_RDWR))  # it has one
+
+        def look(_):
+            try:
+                os.close(os.open("/dev/tty", os.O_RDWR))
+            except OSError:
+                return os.getpgrp() == os.getpid()
+
+        with Pool(2, context="fork") as pool:
+            assert pool.map(look, range(8), 1) == [True] * 8
+        """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    subprocess.run(command, check=True, timeout=DEADLINE_SECONDS)
+
+
+def test_a_worker_that_leaves_does_what_multiprocessing_does_at_a_processs_exit(tmp_path: Path) -> None:
+    """So what a task has put into a queue of multiprocessing, for one, has left the process before."""
+    path = tmp_path / "done"
+    with opened(1) as bench:
+        assert isinstance(bench.call(touch_at_exit, path), Returned)
+        bench.engine.close()
+        join(bench.engine)
+        assert path.exists()
+
+
+def touch_at_exit(path: Path) -> None:
+    """Have ``multiprocessing`` make a file when this process ends."""
+    multiprocessing.util.Finalize(None, path.touch, exitpriority=1)
+
+
+def test_services_that_have_ended_are_forgotten() -> None:
+    """However many pools a process makes, it looks at those only that have not ended."""
+    for _ in range(3):
+        with opened(1) as bench:
+            assert bench.value(square, 3) == 9
+    with opened(1) as bench:
+        others = [service for service in process_engine._services if service is not bench.engine._service]
+        assert not any(service.is_ended for service in others)
+        assert bench.engine._service in process_engine._services
 
 
 def test_without_the_template_the_living_go_on() -> None:
