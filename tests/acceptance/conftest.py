@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.acceptance.prepared import WORKERS_SWITCH
 from tests.acceptance.runs import START_METHOD
 
 START_METHODS = ("fork", "spawn")
@@ -36,6 +37,8 @@ def _is_repetition(item: pytest.Item) -> bool:
 def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
     """How workers of inner runs are started, unless they say so themselves."""
     method: str | None = request.param
+    if request.node.get_closest_marker("start_method") is not None:
+        monkeypatch.setenv(WORKERS_SWITCH, "whole")
     if method is None:
         monkeypatch.delenv(START_METHOD, raising=False)
     else:

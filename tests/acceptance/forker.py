@@ -46,22 +46,22 @@ def become(request: dict[str, Any]) -> None:
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv[:] = [request["script"] or "-m", *request["arguments"]]
+    sys.argv[:] = request["arguments"]
     sys.orig_argv[1:] = request["command"]
     sys.path[:0] = [request["directory"], *filter(None, request["environment"]["PYTHONPATH"].split(os.pathsep))]
 
 
-def run(script: str | None) -> None:
-    """Run pytest as ``python -m pytest`` does, or a script that does."""
-    if script is None:
+def run(module: str | None) -> None:
+    """Run a module as ``python -m`` does, or the script that ``sys.argv`` begins with."""
+    if module is not None:
         import runpy
 
-        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
         return
     # Not run_path: it gives the script another name in sys.argv.
     main = vars(sys.modules["__main__"])
-    main["__file__"] = os.path.abspath(script)
-    with open(script, "rb") as file:
+    main["__file__"] = os.path.abspath(sys.argv[0])
+    with open(sys.argv[0], "rb") as file:
         code = compile(file.read(), main["__file__"], "exec")
     exec(code, main)
 
@@ -69,7 +69,16 @@ def run(script: str | None) -> None:
 if __name__ == "__main__":
     for plugin in default_plugins:
         importlib.import_module(f"_pytest.{plugin}")
+    known = set(sys.modules)
+    import nursery  # type: ignore[import-not-found]  # beside this script
+
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
     del sys.path[0]  # the directory of this script
     order = serve(*map(int, sys.argv[1:]))
-    become(order)
-    run(order["script"])
+    worker = nursery.open_nursery() if order["forks_workers"] else None
+    if worker is not None:
+        nursery.be_worker(worker)
+    else:
+        become(order)
+        run(order["module"])

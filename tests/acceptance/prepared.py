@@ -2,11 +2,16 @@
 
 Most of what a short run costs is the import of pytest's own modules, and the suite starts more than a thousand runs.
 So a process of its own imports them once, in the state that ``python -m pytest`` has then, and forks: what comes
-behind, from the command line and the plugins on, is done by each run itself, as are its workers, which are whatever
-their start method says. ``test_prepared`` compares such a run with a whole one.
+behind, from the command line and the plugins on, is done by each run itself. ``test_prepared`` compares such a run with
+a whole one.
+
+The same is done for spawned workers (``nursery``), but for those of tests that are about a start method: they are
+interpreters of their own, as a user's are.
+
+So is ``coverage run``, which imports pytest while it measures: it measures only what the inner suites say.
 
 A run whose interpreter would begin otherwise is started whole, as a user starts it, and so are those that do not come
-through ``runs.run``, and all with ``PARPOOL_TEST_STARTS=whole``.
+through ``runs.run``, and all with ``PARPOOL_TEST_STARTS=whole``; workers alone with ``PARPOOL_TEST_WORKERS=whole``.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import atexit
 import functools
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -26,14 +32,19 @@ from typing import IO
 from tests.acceptance.forker import ANSWER_BYTES
 
 SWITCH = "PARPOOL_TEST_STARTS"
+WORKERS_SWITCH = "PARPOOL_TEST_WORKERS"
 SCRIPTS = ("start.py",)
 """Names of scripts in the current directory that do nothing but run pytest."""
 IS_AVAILABLE = sys.platform == "linux" and os.environ.get(SWITCH) != "whole"
 
-# How a run may be called; a script is one that runs pytest.
-_MODULE = (["-mpytest"], ["-m", "pytest"])
+# How a run may be called, and which module that runs; a script is one that runs pytest.
+_MODULES = {("-mpytest",): "pytest", ("-m", "pytest"): "pytest", ("-m", "coverage"): "coverage"}
+# By one of these an interpreter measures itself from its start on; others coverage reads when it measures.
+_MEASURED = "COVERAGE_PROCESS_"
 # What an interpreter reads at its start, or the C library does.
-_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "COVERAGE_", "LD_", "MALLOC_")
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", _MEASURED, "LD_", "MALLOC_")
+# The option that says how many workers there are, but for none.
+_WORKERS = re.compile(r"(^| )(-n|--numprocesses)[ =]?(?!0\b)\w")
 _FORKER = str(Path(__file__).with_name("forker.py"))
 
 
@@ -72,7 +83,7 @@ def is_possible(command: Sequence[str], environment: Mapping[str, str]) -> bool:
         and os.environ.get(SWITCH) != "whole"
         and command[0] == sys.executable
         and _split(command) is not None
-        and not any(name.startswith("COVERAGE_") for name in environment)
+        and not any(name.startswith(_MEASURED) for name in environment)
         and _read_at_start(environment) == _own_process(os.getpid()).read_at_start
     )
 
@@ -80,13 +91,14 @@ def is_possible(command: Sequence[str], environment: Mapping[str, str]) -> bool:
 def start(command: Sequence[str], environment: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> PreparedRun:
     """Begin a run, with nothing to read, in the current directory."""
     forker = _own_process(os.getpid())
-    script, arguments = _split(command) or (None, [])
+    module, arguments = _split(command) or (None, [])
     request = {
         "directory": os.getcwd(),
         "environment": dict(environment),
         "command": command[1:],
-        "script": script,
+        "module": module,
         "arguments": arguments,
+        "forks_workers": os.environ.get(WORKERS_SWITCH) != "whole" and _spawns_workers(arguments, environment),
         "stdout": os.path.abspath(stdout.name),
         "stderr": os.path.abspath(stderr.name),
     }
@@ -95,11 +107,20 @@ def start(command: Sequence[str], environment: Mapping[str, str], stdout: IO[str
 
 
 def _split(command: Sequence[str]) -> tuple[str | None, Sequence[str]] | None:
-    """Return the script, or None for pytest itself, and the arguments; None for what is no run of pytest."""
-    for module in _MODULE:
-        if list(command[1 : 1 + len(module)]) == module:
-            return None, command[1 + len(module) :]
-    return (command[1], command[2:]) if command[1] in SCRIPTS else None
+    """Return the module that is run, or None for a script, and ``sys.argv``; None for what is no run of pytest."""
+    for call, module in _MODULES.items():
+        if tuple(command[1 : 1 + len(call)]) == call:
+            return module, ["-m", *command[1 + len(call) :]]
+    return (None, command[1:]) if command[1] in SCRIPTS else None
+
+
+def _spawns_workers(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a run will spawn workers because the test runs with that start method.
+
+    One without workers runs the tests itself, and these may look at their children.
+    """
+    is_spawning = "--start-method=spawn" in environment.get("PYTEST_ADDOPTS", "").split()
+    return is_spawning and _WORKERS.search(" ".join(arguments)) is not None
 
 
 def forker_pid() -> int:

@@ -63,6 +63,28 @@ class Project:
                 sys.executable, "start.py", *loaded, "-p", "no:cacheprovider", *arguments, timeout=RUN_SECONDS
             )
 
+    def run_plain(self, *arguments: str) -> pytest.RunResult:
+        """Run the suite without workers, for what it says and for the files that it writes.
+
+        The same suite says and writes the same again, but for the directory's name: it is run once, however many runs
+        with workers are compared with it. Files that are put back name the directory of that run.
+        """
+        place = self._pytester.path
+        before = _files(place)
+        key = (self._plugins, arguments, frozenset(before.items()))
+        if key not in _plain_runs:
+            result = self.run(*arguments)
+            written = {name: content for name, content in _files(place).items() if before.get(name) != content}
+            _plain_runs[key] = place, result, written
+        there, result, written = _plain_runs[key]
+        for name, content in written.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        lines, errors = (
+            [line.replace(str(there), str(place)) for line in found] for found in (result.outlines, result.errlines)
+        )
+        return pytest.RunResult(result.ret, lines, errors, result.duration)
+
     def json(self, name: str) -> Any:
         """Return what a run has written to a file."""
         return json.loads(self.text(name))
@@ -70,6 +92,18 @@ class Project:
     def text(self, name: str) -> str:
         """Return what a run has written to a file."""
         return (self._pytester.path / name).read_text(encoding="utf-8")
+
+
+_plain_runs: dict[object, tuple[Path, pytest.RunResult, dict[str, bytes]]] = {}
+
+
+def _files(place: Path) -> dict[str, bytes]:
+    """Return what is in a directory, but for what Python has compiled and what the last run has said."""
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in place.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.name not in {"stdout", "stderr"}
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +157,7 @@ def test_html(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
             for nodeid, entries in tests.items()
         }
 
-    plain = project.run("--html=report.html", "--self-contained-html")
+    plain = project.run_plain("--html=report.html", "--self-contained-html")
     plain.assert_outcomes(passed=5, failed=1, skipped=1)
     expected = results()
     assert len(expected) == 7
@@ -157,7 +191,7 @@ def test_metadata(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(
         "def test_metadata(metadata): assert metadata['from a conftest'] == 'yes' and metadata['given'] == 'too'"
     )
-    project.run("--metadata", "given", "too").assert_outcomes(passed=1)
+    project.run_plain("--metadata", "given", "too").assert_outcomes(passed=1)
     expected = project.json("metadata.json")
     project.run("--metadata", "given", "too", *workers).assert_outcomes(passed=1)
     assert project.json("metadata.json") == expected
@@ -186,7 +220,7 @@ def test_reportlog(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
             if line["$report_type"] == "TestReport"
         )
 
-    plain = project.run("--report-log=log.jsonl")
+    plain = project.run_plain("--report-log=log.jsonl")
     plain.assert_outcomes(passed=4, failed=1, skipped=1)
     expected, kinds = reports(), [line["$report_type"] for line in lines()]
     parallel = project.run("--report-log=log.jsonl", *workers)
@@ -214,7 +248,7 @@ def test_json_report(pytester: pytest.Pytester, workers: tuple[str, ...]) -> Non
         }
         return {"tests": tests, **{key: found[key] for key in ("summary", "exitcode", "collectors", "environment")}}
 
-    project.run("--json-report", "--json-report-file=report.json")
+    project.run_plain("--json-report", "--json-report-file=report.json")
     expected = report()
     assert expected["summary"]["total"] == 7
     assert expected["tests"]["test_few.py::test_meta"][1] == {"key": ["value"]}
@@ -241,7 +275,7 @@ def test_junit(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
         ]
         return counts, sorted(cases)
 
-    project.run("--junitxml=report.xml")
+    project.run_plain("--junitxml=report.xml")
     expected = suite()
     assert expected[0] == {"tests": "6", "failures": "1", "errors": "0", "skipped": "1"}
     project.run("--junitxml=report.xml", *workers)
@@ -260,7 +294,7 @@ def test_allure(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
         return sorted((each["name"], each["status"], thread) for each, thread in zip(found, threads, strict=True))
 
     arguments = ("--alluredir=results", "--clean-alluredir")
-    project.run(*arguments)
+    project.run_plain(*arguments)
     plain = results()
     assert len(plain) == 6
     assert len({thread for *_, thread in plain}) == 1
@@ -297,7 +331,7 @@ def test_rerunfailures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatc
     project = Project(pytester, "rerunfailures")
     pytester.makepyfile(FLAKY_TESTS.replace("IMPORT", "").replace("MARK", ""))
     monkeypatch.setenv("ROUND", "plain")
-    plain = project.run("--reruns", "2")
+    plain = project.run_plain("--reruns", "2")
     assert plain.parseoutcomes() == {"passed": 3, "failed": 1, "rerun": 5}
     monkeypatch.setenv("ROUND", "parallel")
     parallel = project.run("--reruns", "2", *workers)
@@ -328,7 +362,7 @@ def test_flaky(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, worke
         return sorted(line for line in report.splitlines() if line.startswith("test_flaky"))
 
     monkeypatch.setenv("ROUND", "plain")
-    plain = project.run()
+    plain = project.run_plain()
     assert plain.parseoutcomes() == {"passed": 3, "failed": 1}
     monkeypatch.setenv("ROUND", "parallel")
     parallel = project.run(*workers)
@@ -357,7 +391,7 @@ def test_randomly(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
             happenings.note("draws", f"{number} {random.random()} {request.session.items.index(request.node)}")
         """
     )
-    project.run("--randomly-seed=17").assert_outcomes(passed=8)
+    project.run_plain("--randomly-seed=17").assert_outcomes(passed=8)
     plain = notes(pytester, "draws")
     (pytester.path / "draws.list").unlink()
     project.run("--randomly-seed=17", *workers).assert_outcomes(passed=8)
@@ -385,7 +419,7 @@ def test_syrupy(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
         return [project.text(f"__snapshots__/{name}.ambr") for name in names]
 
     make_tests(3)
-    plain = project.run("--snapshot-update")
+    plain = project.run_plain("--snapshot-update")
     written = snapshots()
     for name in names:
         (pytester.path / "__snapshots__" / f"{name}.ambr").unlink()
@@ -395,7 +429,7 @@ def test_syrupy(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     assert summary(parallel) == summary(plain) == ["6 snapshots generated."]
 
     make_tests(2)
-    plain, parallel = project.run(), project.run(*workers)
+    plain, parallel = project.run_plain(), project.run(*workers)
     assert parallel.ret == plain.ret == pytest.ExitCode.TESTS_FAILED
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert summary(parallel) == summary(plain)
@@ -409,7 +443,7 @@ def test_timeout(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytester.makepyfile(
         "import threading\ndef test_slow(): threading.Event().wait(30)\ndef test_one(): pass\ndef test_two(): pass"
     )
-    plain = project.run("--timeout=0.5")
+    plain = project.run_plain("--timeout=0.5")
     plain.assert_outcomes(passed=2, failed=1)
     parallel = project.run("--timeout=0.5", *workers)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
@@ -441,7 +475,7 @@ def test_hypothesis(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None
     def examples(result: pytest.RunResult) -> list[str]:
         return sorted(line.strip() for line in result.outlines if re.match(r"E\s+(number|limit)=", line))
 
-    plain = project.run()
+    plain = project.run_plain()
     plain.assert_outcomes(passed=1, failed=3)
     parallel = project.run(*workers)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
@@ -471,7 +505,7 @@ def test_subtests(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     """Each has its result, in a test function and in a test case."""
     project = Project(pytester)
     pytester.makepyfile(SUBTESTS)
-    plain, parallel = project.run(), project.run(*workers)
+    plain, parallel = project.run_plain(), project.run(*workers)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
     assert plain.parseoutcomes()["failed"] == 5
     assert "contains 2 failed subtests" in failure(parallel, "test_fixture")
@@ -511,7 +545,7 @@ def test_django(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
                 User.objects.count()
         """,
     )
-    plain = project.run()
+    plain = project.run_plain()
     plain.assert_outcomes(passed=5)
     parallel = project.run(*workers)
     assert parallel.parseoutcomes() == plain.parseoutcomes()
@@ -533,7 +567,7 @@ def test_cov(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     def lines() -> dict[str, list[int]]:
         return {name: file["executed_lines"] for name, file in project.json("coverage.json")["files"].items()}
 
-    project.run("--cov=measured", "--cov-report=json").assert_outcomes(passed=2)
+    project.run_plain("--cov=measured", "--cov-report=json").assert_outcomes(passed=2)
     expected = lines()
     project.run("--cov=measured", "--cov-report=json", *workers).assert_outcomes(passed=2)
     assert lines() == expected == {"measured.py": [1, 2, 4, 5, 7]}

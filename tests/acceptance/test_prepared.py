@@ -1,8 +1,10 @@
-"""A run that is forked from a prepared interpreter finds everything as in one that is started whole."""
+"""A run, and a worker, that is forked from a prepared interpreter finds everything as in one that is started whole."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +12,25 @@ from typing import Any
 import pytest
 
 from tests.acceptance import prepared
-from tests.acceptance.runs import RUN_SECONDS, run, run_module, start_prepared
+from tests.acceptance.runs import (
+    RUN_SECONDS,
+    START_METHOD,
+    add_happenings,
+    notes,
+    prepare_environment,
+    run,
+    run_module,
+    start_prepared,
+)
 
 pytestmark = pytest.mark.start_method(None)
+
+PR_GET_TID_ADDRESS = 40  # Linux has it where processes can be saved and restored; the nursery needs it.
+IS_NURSERY_AVAILABLE = (
+    prepared.IS_AVAILABLE
+    and os.uname().machine in {"x86_64", "aarch64"}
+    and ctypes.CDLL(None).prctl(PR_GET_TID_ADDRESS, ctypes.byref(ctypes.c_void_p())) == 0
+)
 
 STATE = """
 import atexit
@@ -57,9 +75,10 @@ def pytest_collection_finish():
 def note(name):
     umask = os.umask(0)
     os.umask(umask)
+    main = sys.modules["__main__"]
     state = {
         "arguments": [sys.argv, sys.orig_argv],
-        "main": [getattr(sys.modules["__main__"].__spec__, "name", None), sys.modules["__main__"].__file__],
+        "main": [getattr(main.__spec__, "name", None), getattr(main, "__file__", None)],
         "flags": [repr(sys.flags), sys.warnoptions, repr(sys._xoptions), sys.dont_write_bytecode, sys.pycache_prefix],
         "path": sys.path,
         "modules": sorted(sys.modules),
@@ -71,7 +90,7 @@ def note(name):
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "threads": [[thread.name, thread.ident == threading.main_thread().ident] for thread in threading.enumerate()],
         "native threads": len(os.listdir("/proc/self/task")),
-        "session": [os.getsid(0), os.getpgrp()],
+        "session": [found == os.getpid() or found for found in (os.getsid(0), os.getpgrp())],
         "garbage collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
         "limits": [resource.getrlimit(number) for number in range(resource.RLIM_NLIMITS)]
         if hasattr(resource, "RLIM_NLIMITS")
@@ -79,10 +98,12 @@ def note(name):
         "umask": umask,
         "locale": locale.setlocale(locale.LC_ALL),
         "faulthandler": faulthandler.is_enabled(),
-        "hooks of the interpreter": [sys.excepthook.__qualname__, str(sys.gettrace()), str(sys.getprofile())],
+        "hooks of the interpreter": [
+            sys.excepthook.__qualname__, *(type(hook).__qualname__ for hook in (sys.gettrace(), sys.getprofile()))
+        ],
         "exit handlers": atexit._ncallbacks(),
     }
-    with open(f"{name}.json", "w") as file:
+    with open(f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'run')}.json", "w") as file:
         json.dump(state, file)
 """
 
@@ -91,6 +112,7 @@ def run_script(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run a script that runs pytest."""
     (pytester.path / "start.py").write_text("import sys\nimport pytest\nsys.exit(pytest.main())\n")
     with pytest.MonkeyPatch.context() as patch:
+        prepare_environment(patch, arguments)
         start_prepared(patch, pytester)
         return pytester.run(sys.executable, "start.py", *arguments, timeout=RUN_SECONDS)
 
@@ -98,14 +120,15 @@ def run_script(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 WAYS: dict[str, Callable[..., pytest.RunResult]] = {
     "-mpytest": run,
     "-m pytest": lambda pytester, *arguments: run_module(pytester, "pytest", *arguments),
+    "-m coverage": lambda pytester, *arguments: run_module(pytester, "coverage", "run", "-m", "pytest", *arguments),
     "script": run_script,
 }
 
 
-def states(pytester: pytest.Pytester, way: str) -> dict[str, Any]:
-    """Run a suite, and return in what state its process was before it read a conftest, and behind the collection."""
-    WAYS[way](pytester, "-p", "state").assert_outcomes(passed=1)
-    texts = {name: (pytester.path / f"{name}.json").read_text() for name in ("early", "late")}
+def states(pytester: pytest.Pytester, way: str, process: str, *arguments: str) -> dict[str, Any]:
+    """Run a suite; return in what state a process of it was before it read a conftest, and behind the collection."""
+    WAYS[way](pytester, "-p", "state", *arguments).assert_outcomes(passed=1)
+    texts = {name: (pytester.path / f"{name}-{process}.json").read_text() for name in ("early", "late")}
     # Each run has a directory of its own.
     return {name: json.loads(text.replace("runpytest-1", "runpytest-0")) for name, text in texts.items()}
 
@@ -118,11 +141,31 @@ def test_a_prepared_run_is_like_a_whole_one(
     """Field by field, the imported modules among them."""
     pytester.makepyfile(state=STATE, test_it="def test_it(): pass")
     monkeypatch.setenv("PARPOOL_TEST_OF", "environment")
-    forked = states(pytester, way)
+    forked = states(pytester, way, "run")
     monkeypatch.setenv(prepared.SWITCH, "whole")
-    whole = states(pytester, way)
+    whole = states(pytester, way, "run")
     for moment, fields in whole.items():
         del fields["environment"][prepared.SWITCH]
+        for field, value in fields.items():
+            assert forked[moment][field] == value, (moment, field)
+
+
+@pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_prepared_worker_is_like_a_whole_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A spawned one, field by field."""
+    pytester.makepyfile(state=STATE, test_it="def test_it(): pass")
+    monkeypatch.setenv(START_METHOD, "spawn")
+    monkeypatch.delenv(prepared.WORKERS_SWITCH)
+    forked = states(pytester, way, "gw0", "-n1")
+    monkeypatch.setenv(prepared.WORKERS_SWITCH, "whole")
+    whole = states(pytester, way, "gw0", "-n1")
+    for moment, fields in whole.items():
+        del fields["environment"][prepared.WORKERS_SWITCH]
+        for found in (fields, forked[moment]):
+            del found["environment"]["PYTEST_XDIST_TESTRUNUID"]  # Of the run.
         for field, value in fields.items():
             assert forked[moment][field] == value, (moment, field)
 
@@ -143,6 +186,33 @@ def test_runs_are_prepared(pytester: pytest.Pytester) -> None:
         run(pytester).assert_outcomes(passed=1)
         parent = int((pytester.path / "parent").read_text())
         assert parent == prepared.forker_pid()
+
+
+@pytest.mark.skipif(not IS_NURSERY_AVAILABLE, reason="spawned workers are started whole")
+@pytest.mark.parametrize("how", ["prepared", "whole"])
+def test_spawned_workers_are_prepared(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Unless it is not wanted; replacements, too, and each is its controller's child and leads a session."""
+    monkeypatch.setenv(START_METHOD, "spawn")
+    monkeypatch.setenv(prepared.WORKERS_SWITCH, how)
+    add_happenings(pytester)
+    pytester.makeconftest("import os\nos.environ.setdefault('CONTROLLER', str(os.getpid()))")
+    pytester.makepyfile(
+        """
+        import os
+        from pathlib import Path
+
+        import happenings
+
+        def test_dying():
+            os._exit(3)
+
+        def test_worker():
+            assert (os.getppid(), os.getsid(0)) == (int(os.environ["CONTROLLER"]), os.getpid())
+            happenings.note("command", "forker.py" in Path("/proc/self/cmdline").read_text())
+        """
+    )
+    run(pytester, "-n1").assert_outcomes(passed=1, failed=1)
+    assert notes(pytester, "command") == [str(how == "prepared")]
 
 
 def test_a_run_whose_interpreter_would_be_another_one_is_whole(

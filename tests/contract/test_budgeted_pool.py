@@ -205,20 +205,22 @@ def test_no_process_is_started_for_nothing(run: Run) -> None:
 
 
 def in_pool(use: Callable[[Pool, Callable[[str], str], str], object]) -> Callable[..., object]:
-    """Return what waits in a pool."""
+    """Return what waits in a pool, and calls something when that is there: beside a thread it would be spawned."""
 
-    def act(task: Callable[[str], str], path: str) -> object:
+    def act(begin: Callable[[], None], task: Callable[[str], str], path: str) -> object:
         with ended(Pool()) as pool:
+            begin()
             return use(pool, task, path)
 
     return act
 
 
 def in_executor(use: Callable[[PoolExecutor, Callable[[str], str], str], object]) -> Callable[..., object]:
-    """Return what waits in an executor."""
+    """Return what waits in an executor; as ``in_pool``."""
 
-    def act(task: Callable[[str], str], path: str) -> object:
+    def act(begin: Callable[[], None], task: Callable[[str], str], path: str) -> object:
         with PoolExecutor() as executor:
+            begin()
             return use(executor, task, path)
 
     return act
@@ -237,10 +239,11 @@ def shut_down(executor: PoolExecutor, task: Callable[[str], str], path: str) -> 
     executor.shutdown()
 
 
-def use_joblib(task: Callable[[str], str], path: str) -> None:
+def use_joblib(begin: Callable[[], None], task: Callable[[str], str], path: str) -> None:
     """Wait for a list."""
     joblib = pytest.importorskip("joblib")
     register_joblib()
+    begin()
     with joblib.parallel_config(backend="parpool", n_jobs=-1):
         joblib.Parallel()([joblib.delayed(task)(path)])
 
@@ -280,8 +283,7 @@ def test_who_waits_lends(run: Run, steps: Steps, act: Callable[..., object]) -> 
         steps.end("task")
 
     thread = threading.Thread(target=look)
-    thread.start()
-    act(wait_for, steps.path("task"))
+    act(thread.start, wait_for, steps.path("task"))
     assert not run.is_lending
     thread.join()
     assert seen == [1]
