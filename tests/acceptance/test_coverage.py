@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from coverage import Coverage, CoverageData
 
+from tests.acceptance.measuring import (
+    COV,
+    COVERAGE_RUN,
+    configure,
+    forget_measurement,
+    measure,
+    measure_plain,
+    parts,
+    read,
+    replaced_after,
+)
 from tests.acceptance.runs import add_happenings, happened, run, run_module
 
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)
-COV = ("pytest", "--cov=pkg", "--cov-report=term")
-COVERAGE_RUN = ("coverage", "run", "--source=pkg", "-m", "pytest")
 
 PACKAGE = {
     "__init__": "LOADED = True\n",
@@ -125,19 +129,10 @@ def test_opened(opened, number):
 """
 
 
-class Measured(NamedTuple):
-    """What a data file says of one source file."""
-
-    lines: list[int]
-    arcs: list[tuple[int, int]]
-    contexts: dict[int, list[str]]
-
-
 @pytest.fixture(autouse=True)
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small package and its tests; nothing of how these tests are run and measured themselves reaches them."""
-    for name in [name for name in os.environ if name.startswith(("COVERAGE_", "COV_CORE_", "PYTEST_XDIST_"))]:
-        monkeypatch.delenv(name)
+    forget_measurement(monkeypatch)
     package = pytester.mkpydir("pkg")
     for name, text in PACKAGE.items():
         (package / f"{name}.py").write_text(_dedented(text))
@@ -145,66 +140,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(test_calls=TESTS)
 
 
-def measure(pytester: pytest.Pytester, *command: str, ret: int = 0) -> dict[str, Measured]:
-    """Run ``python -m`` something, combine what must be, and return what was measured, by source file."""
-    for old in pytester.path.glob(".coverage*"):
-        if old.name != ".coveragerc":
-            old.unlink()
-    result = run_module(pytester, *command)
-    assert result.ret == ret, str(result.stdout)
-    if parts(pytester):
-        settings = pytester.path / ".coveragerc"
-        everything = Coverage(config_file=str(settings) if settings.exists() else False)
-        everything.combine()
-        everything.save()
-    return read(pytester.path / ".coverage")
-
-
-_known: dict[object, Mapping[str, Measured]] = {}
-
-
-def measure_plain(pytester: pytest.Pytester, *command: str) -> Mapping[str, Measured]:
-    """Return what a plain run measures; of a suite and settings that have been there before it is known already."""
-    sources = [*sorted(pytester.path.rglob("*.py")), *sorted(pytester.path.glob(".coveragerc"))]
-    suite = tuple((str(path.relative_to(pytester.path)), path.read_text()) for path in sources)
-    key = (command, suite, os.environ.get("COVERAGE_CORE"))
-    if key not in _known:
-        _known[key] = measure(pytester, *command)
-    return _known[key]
-
-
-def parts(pytester: pytest.Pytester) -> list[Path]:
-    """Return data files that nobody has combined."""
-    return sorted(pytester.path.glob(".coverage.*"))
-
-
-def read(path: Path) -> dict[str, Measured]:
-    """Return what a data file says, by source file."""
-    assert path.exists()
-    data = CoverageData(str(path))
-    data.read()
-    return {
-        Path(name).name: Measured(
-            sorted(data.lines(name) or ()),
-            sorted(data.arcs(name) or ()),
-            {line: sorted(names) for line, names in data.contexts_by_lineno(name).items()},
-        )
-        for name in data.measured_files()
-    }
-
-
-def replaced_after(start_method: str) -> str:
-    """Return a number of tests after which a worker is replaced: at once, where that is cheap."""
-    return "1" if start_method == "fork" else "3"
-
-
 def _dedented(text: str) -> str:
     return "\n".join(line.removeprefix("        ") for line in text.strip("\n").split("\n"))
-
-
-def _configure(pytester: pytest.Pytester, **run_section: str) -> None:
-    lines = [f"{name} = {value}" for name, value in run_section.items()]
-    (pytester.path / ".coveragerc").write_text("\n".join(["[run]", *lines, ""]))
 
 
 # --- The same as in a plain run ---------------------------------------------------------------------------------------
@@ -226,7 +163,7 @@ def test_same_data_as_plain(
         core = "ctrace"  # What coverage falls back to, with a warning.
     monkeypatch.setenv("COVERAGE_CORE", core)
     pytester.makepyfile(test_fixtures=TESTS_OF_FIXTURES)
-    _configure(pytester, branch=str(branch))
+    configure(pytester, branch=str(branch))
     plain = measure_plain(pytester, *command)
     assert {"at_collection.py", "calls.py", "loaded_late.py", "unused.py"} <= set(plain)
     assert bool(plain["calls.py"].arcs) == branch
@@ -237,7 +174,7 @@ def test_same_data_as_plain(
 @pytest.mark.parametrize("branch", ["false", "true"], ids=["lines", "branches"])
 def test_same_contexts_as_plain(pytester: pytest.Pytester, branch: str, start_method: str) -> None:
     """Each line is known to the same tests, and phases of tests, as in a plain run."""
-    _configure(pytester, branch=branch)
+    configure(pytester, branch=branch)
     plain = measure_plain(pytester, *COV, "--cov-context=test")
     assert "test_calls.py::test_thread|run" in {name for lines in plain["calls.py"].contexts.values() for name in lines}
     for arguments in (["-n", "1"], ["-n", "2"], ["-n", "2", "--maxtasksperchild", replaced_after(start_method)]):
@@ -246,7 +183,7 @@ def test_same_contexts_as_plain(pytester: pytest.Pytester, branch: str, start_me
 
 def test_same_function_contexts_as_plain(pytester: pytest.Pytester) -> None:
     """``dynamic_context = test_function`` works under ``coverage run``."""
-    _configure(pytester, dynamic_context="test_function", context="nightly")
+    configure(pytester, dynamic_context="test_function", context="nightly")
     plain = measure_plain(pytester, *COVERAGE_RUN)
     assert "nightly|test_calls.test_thread" in {name for lines in plain["calls.py"].contexts.values() for name in lines}
     assert measure(pytester, *COVERAGE_RUN, "-n", "2") == plain
@@ -273,7 +210,7 @@ def test_same_data_whatever_coverage_patches(
     pytester: pytest.Pytester, command: tuple[str, ...], settings: dict[str, str], start_method: str
 ) -> None:
     """What coverage does to a process that forks, starts others or leaves early does not disturb the workers."""
-    _configure(pytester, branch="true", **settings)
+    configure(pytester, branch="true", **settings)
     plain = measure_plain(pytester, *command)
     assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", replaced_after(start_method)) == plain
 
@@ -282,7 +219,7 @@ def test_a_measurement_begun_by_a_variable_is_not_begun_twice(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker, too, would be measured because of the variable; that gives no data besides what workers measure."""
-    _configure(pytester, branch="true", parallel="true", source="pkg")
+    configure(pytester, branch="true", parallel="true", source="pkg")
     monkeypatch.setenv("COVERAGE_PROCESS_START", str(pytester.path / ".coveragerc"))
     plain = measure(pytester, "pytest")
     assert 4 in plain["calls.py"].lines
@@ -367,7 +304,7 @@ def test_children_of_tests_are_measured_as_in_plain(
     others = "\n\ndef test_second(): assert calls.sign(1)\n\n\ndef test_third(): assert calls.sign(-1)\n"
     pytester.makepyfile(test_children=imports + _dedented(CHILDREN[way]) + others)
     settings = {"concurrency": way} if way == "multiprocessing" else {"patch": way}
-    _configure(pytester, parallel="true", **settings)
+    configure(pytester, parallel="true", **settings)
     plain = measure_plain(pytester, *command)
     assert 4 in plain["in_child.py"].lines
     assert measure(pytester, *command, "-n", "2", "--maxtasksperchild", "1") == plain
@@ -409,7 +346,7 @@ def test_no_cov_measures_nothing(pytester: pytest.Pytester) -> None:
 
 def test_what_pytest_cov_refuses_is_refused(pytester: pytest.Pytester) -> None:
     """Contexts by function are refused for several processes, in pytest-cov's words."""
-    _configure(pytester, dynamic_context="test_function")
+    configure(pytester, dynamic_context="test_function")
     result = run(pytester, *COV[1:], "-n", "2")
     assert result.ret != 0
     result.stderr.fnmatch_lines(["*DistCovError: Detected dynamic_context=test_function*"])
@@ -483,7 +420,7 @@ def test_a_test_that_exits_is_measured_to_its_end(pytester: pytest.Pytester) -> 
             os._exit(3)
         """
     )
-    _configure(pytester, patch="_exit", parallel="true")
+    configure(pytester, patch="_exit", parallel="true")
     data = measure(pytester, *COV, "-n", "1", ret=1)
     assert {11, 12, 13, 14} <= set(data["calls.py"].lines)
 

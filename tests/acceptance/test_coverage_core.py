@@ -6,10 +6,8 @@ import sys
 
 import pytest
 
+from tests.acceptance.measuring import COV, COVERAGE_RUN, configure, forget_measurement, measure, replaced_after
 from tests.acceptance.runs import add_happenings, notes
-from tests.acceptance.test_coverage import COV, COVERAGE_RUN, measure, project, replaced_after
-
-__all__ = ["project"]  # An automatic fixture.
 
 HAS_MONITORING = sys.version_info >= (3, 12)
 IS_MONITORED_IN_PLAIN = sys.version_info >= (3, 14)
@@ -92,9 +90,10 @@ def test_in_context(context):
 
 
 @pytest.fixture(autouse=True)
-def suite(pytester: pytest.Pytester, project: None) -> None:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package with what cores may see differently, and a test that notes what traces it."""
-    (pytester.path / "pkg" / "steps.py").write_text(STEPS)
+    forget_measurement(monkeypatch)
+    (pytester.mkpydir("pkg") / "steps.py").write_text(STEPS)
     add_happenings(pytester)
     pytester.makepyfile(test_steps=TESTS)
 
@@ -139,8 +138,7 @@ def test_other_things_are_measured_by_the_users_core(
     """Workers are measured by what measures a plain run, and the data is the same."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    lines = [f"{name} = {value}" for name, value in settings.items()]
-    (pytester.path / ".coveragerc").write_text("\n".join(["[run]", *lines, ""]))
+    configure(pytester, **settings)
     plain = measure(pytester, *COV, *arguments)
     in_plain = tracers(pytester)
     assert measure(pytester, *COV, *arguments, "-n", "2") == plain
