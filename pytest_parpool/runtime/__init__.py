@@ -9,6 +9,7 @@
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
 * ``memory``: what processes share that are no copies of one another; ``slots``: the locks that are in such memory.
 * ``forking``: the two ways to fork a process; ``native_threads``: what a fork would leave behind.
+* ``quiet_forks``: no warning of threads that somebody has looked at.
 * ``apart``: out of the parent's process group and terminal; ``interrupts``: what SIGINT does in a worker.
 * ``sockets``: the few words of sockets that are needed.
 * ``outputs``: a worker's capture files, readable after its death.

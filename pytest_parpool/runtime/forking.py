@@ -19,11 +19,8 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
-
-from pytest_parpool.runtime.thread_counts import may_have_native_threads, python_thread_count
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, ForkProcess
@@ -116,35 +113,6 @@ def fork_bare(target: Callable[[], None]) -> Child:
         OSError: If the system gives no process.
     """
     return Child(functools.partial(_live_bare, target))
-
-
-class Silence:
-    """Keeps forks from warning of threads, as they do from Python 3.12 on; somebody has looked at them before.
-
-    A context manager. For a child the block never ends: it, or the one of its own children that users see, calls
-    ``lift``, and warns then of what this process always has.
-    """
-
-    def __init__(self) -> None:
-        # To silence nothing costs nothing, neither here nor in the children.
-        self._filters = warnings.catch_warnings() if _is_warning_due() else None
-
-    def __enter__(self) -> None:
-        if self._filters is not None:
-            self._filters.__enter__()
-            warnings.simplefilter("ignore", DeprecationWarning)
-
-    def __exit__(self, *_: object) -> None:
-        self.lift()
-
-    def lift(self) -> None:
-        """Have this process warn as before."""
-        if self._filters is not None:
-            self._filters.__exit__(None, None, None)
-
-
-def _is_warning_due() -> bool:
-    return sys.version_info >= (3, 12) and (python_thread_count() > 1 or may_have_native_threads())
 
 
 def open_pidfd(pid: int) -> int:

@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.apart import find_way_out, lead_group, lead_session
-from pytest_parpool.runtime.forking import Child, Fork, Silence, fork_bare, open_pidfd, prepare_forks
+from pytest_parpool.runtime.forking import Child, Fork, fork_bare, open_pidfd, prepare_forks
 from pytest_parpool.runtime.interrupts import unignore_interrupts
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.quiet_forks import QuietForks
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
 from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn, Word, WorkerMain
 
@@ -75,12 +76,12 @@ class Template(Spawner):
         fork = prepare_forks(context)
         ours, theirs = packet_pair()
         self._socket = ours
-        silence = Silence()
+        quiet = QuietForks()
         lead = lead_session if own_sessions else lead_group
-        become = functools.partial(_become_worker, silence, lead, main, theirs, lifeline)
+        become = functools.partial(_become_worker, quiet, lead, main, theirs, lifeline)
         leave = lead_session if own_sessions else find_way_out()
         serve = functools.partial(_serve, theirs, ours, leave, fork, become, lifeline, ledger)
-        with silence:
+        with quiet:
             # Not a process of multiprocessing, if that is there: the workers are.
             self._child = fork_bare(serve)
         theirs.close()
@@ -260,7 +261,7 @@ def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -
 
 
 def _become_worker(
-    silence: Silence,
+    quiet: QuietForks,
     stand_apart: Callable[[], None],
     main: WorkerMain,
     control: RawSocket,
@@ -271,7 +272,7 @@ def _become_worker(
     siblings: tuple[int, ...],
 ) -> None:
     """Cut what ties the new process to the template, tie it to the controller, and go to work."""
-    silence.lift()
+    quiet.lift()
     stand_apart()
     unignore_interrupts()  # It is how the controller interrupts a test.
     tie = Tie(lifeline)
