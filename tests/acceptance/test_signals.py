@@ -237,9 +237,10 @@ def test_a_second_interrupt_kills_everything_at_once(
         import sys
         import events
 
-        def stay():
+        def stay(name):
             while True:
                 try:
+                    events.tell_pid(name)  # In here: it may be interrupted as soon as it has told that it runs.
                     events.run_for_ever()
                 except KeyboardInterrupt:
                     events.tell("heard")
@@ -247,12 +248,10 @@ def test_a_second_interrupt_kills_everything_at_once(
         def test_first(resource):
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
             events.tell("pid-child", str(child.pid))
-            events.tell_pid("first")
-            stay()
+            stay("first")
 
         def test_second(resource):
-            events.tell_pid("second")
-            stay()
+            stay("second")
     """
     with Run(write(test_a=suite), *ARGUMENTS, "-n2", "--shutdown-timeout=100") as run:
         run.wait_for("running-first", "running-second")
