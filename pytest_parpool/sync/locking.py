@@ -128,7 +128,7 @@ class Locks:
         Raises:
             NotHeldError: If nobody holds it.
         """
-        if self._slot_of.get(name, -1) not in self.taken and self.managed.pop(name, None) is not None:
+        if self.managed.pop(name, None) is not None:
             await self._connections.ask_async(ReleaseLock(name))
         else:
             self.release(name)
@@ -143,7 +143,8 @@ class Locks:
         """
         connections = self._connections
         slot = self._slot_of.get(name, -1)
-        hold = self.taken.get(slot)
+        # If the broker gave it, what ``taken`` has is a thread's that tries just now, in vain.
+        hold = None if name in self.managed else self.taken.get(slot)
         if hold is not None:
             slots = connections.slots
             assert slots is not None
@@ -181,7 +182,7 @@ class Locks:
 
     def find(self, name: str) -> Hold | None:
         """Return this process's hold of a lock, if it has one."""
-        return self.taken.get(self._slot_of.get(name, -1)) or self.managed.get(name)
+        return self.managed.get(name) or self.taken.get(self._slot_of.get(name, -1))
 
     def _open(self, name: str) -> int:
         """Return the lock's slot, the same in all processes, or -1 if it has none."""

@@ -525,6 +525,34 @@ def test_an_interrupt_leaves_what_is_held(objects: SharedObjects) -> None:
     assert line > 10
 
 
+def test_a_lock_of_the_brokers_is_released_while_another_thread_tries(
+    objects: SharedObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has not seen that it is the broker's by now, and has entered itself where locks are taken alone."""
+    lock = objects.lock(NAME)
+    with lock:
+        pass
+    locks, slots = objects.party.locks, objects.party.connections.slots
+    assert slots is not None
+    slot, locks._slot_of[lock._lock_name] = locks._slot_of[lock._lock_name], -1
+    lock.acquire()  # From the broker.
+    locks._slot_of[lock._lock_name] = slot
+    assert slots.is_marked(slot)
+
+    def release_and_fail(_: int) -> bool:
+        monkeypatch.undo()
+        lock.release()
+        return False
+
+    monkeypatch.setattr(slots, "is_marked", lambda _: False)
+    monkeypatch.setattr(slots, "try_take", release_and_fail)
+    assert lock.acquire()
+    assert in_other_process(lambda: not lock.acquire(block=False))
+    lock.release()
+    assert objects.party.held == ()
+    assert is_free_for_others(lock)
+
+
 def test_a_lock_that_was_released_is_free_for_who_heard_of_it(objects: SharedObjects) -> None:
     """Who is told by other means that a lock was released can take it without waiting."""
     lock = objects.lock(NAME)
