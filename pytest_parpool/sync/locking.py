@@ -39,7 +39,7 @@ class Locks:
         connections: The way to the broker.
 
     Attributes:
-        taken: What was taken alone, by slot.
+        taken: What was taken alone, by slot; and what a thread tries to take just now, though the broker may have it.
         managed: What the broker gave, by the lock's name.
     """
 

@@ -133,6 +133,16 @@ def states(pytester: pytest.Pytester, way: str, process: str, *arguments: str) -
     return {name: json.loads(text.replace("runpytest-1", "runpytest-0")) for name, text in texts.items()}
 
 
+def assert_alike(forked: dict[str, Any], whole: dict[str, Any], *without: str) -> None:
+    """Compare two processes field by field, but for these variables of the environment."""
+    for moment, fields in whole.items():
+        for found in (fields, forked[moment]):
+            for name in without:
+                found["environment"].pop(name, None)
+        for field, value in fields.items():
+            assert forked[moment][field] == value, (moment, field)
+
+
 @pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_prepared_run_is_like_a_whole_one(
@@ -143,11 +153,7 @@ def test_a_prepared_run_is_like_a_whole_one(
     monkeypatch.setenv("PARPOOL_TEST_OF", "environment")
     forked = states(pytester, way, "run")
     monkeypatch.setenv(prepared.SWITCH, "whole")
-    whole = states(pytester, way, "run")
-    for moment, fields in whole.items():
-        del fields["environment"][prepared.SWITCH]
-        for field, value in fields.items():
-            assert forked[moment][field] == value, (moment, field)
+    assert_alike(forked, states(pytester, way, "run"), prepared.SWITCH)
 
 
 @pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
@@ -161,13 +167,8 @@ def test_a_prepared_worker_is_like_a_whole_one(
     monkeypatch.delenv(prepared.WORKERS_SWITCH)
     forked = states(pytester, way, "gw0", "-n1")
     monkeypatch.setenv(prepared.WORKERS_SWITCH, "whole")
-    whole = states(pytester, way, "gw0", "-n1")
-    for moment, fields in whole.items():
-        del fields["environment"][prepared.WORKERS_SWITCH]
-        for found in (fields, forked[moment]):
-            del found["environment"]["PYTEST_XDIST_TESTRUNUID"]  # Of the run.
-        for field, value in fields.items():
-            assert forked[moment][field] == value, (moment, field)
+    # Each run has an id of its own.
+    assert_alike(forked, states(pytester, way, "gw0", "-n1"), prepared.WORKERS_SWITCH, "PYTEST_XDIST_TESTRUNUID")
 
 
 @pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
