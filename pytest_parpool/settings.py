@@ -10,6 +10,7 @@ import argparse
 import math
 import os
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -86,6 +87,7 @@ def read_settings(
     auto_count: Callable[[], int],
     new_testrunuid: Callable[[], str] = lambda: os.urandom(16).hex(),
     has_fork: bool = hasattr(os, "fork"),
+    has_workers: bool = hasattr(os, "fork") or sys.platform == "win32",
 ) -> Settings:
     """Check everything that the user gave.
 
@@ -95,6 +97,7 @@ def read_settings(
         auto_count: Number of workers for ``-n auto`` and ``-n logical``; called at most once, after all other checks.
         new_testrunuid: Makes the run's id if none was given.
         has_fork: Whether this platform offers ``os.fork``.
+        has_workers: Whether this platform has processes that can be workers.
 
     Raises:
         BadSettingError: If a value is not allowed.
@@ -106,7 +109,7 @@ def read_settings(
     max_sched_chunk = _Given("--maxschedchunk", option.maxschedchunk).whole_number(least=1)
     max_tasks_per_child = own.find("parpool_maxtasksperchild", "--maxtasksperchild").whole_number(least=1)
     start_method = own.find("parpool_start_method", "--start-method")
-    start_method.check_choice(("auto", "fork", "spawn"))
+    start_method.check_choice(("auto", "fork", "spawn") if has_fork else ("auto", "spawn"))
     shutdown_timeout = own.find("parpool_shutdown_timeout", "--shutdown-timeout").seconds()
     initializers = own.initializers()
     gc_freeze = bool(own.ini("parpool_gc_freeze", "true or false"))
@@ -125,7 +128,7 @@ def read_settings(
             )
 
     processes = _read_processes(option, dist, auto_count)
-    if processes and not has_fork:
+    if processes and not has_workers:
         raise BadSettingError(
             f"-n/--numprocesses: {processes} is not allowed, because there are no workers on this platform; give -n 0"
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,17 +56,18 @@ def prepare(config: pytest.Config, *, has_workers: bool) -> None:
 def lend(config: pytest.Config) -> str:
     """Have spawned workers, which inherit no memory, reach what they share with this process; return where.
 
-    The path is empty where there is no such way; then it counts as used.
+    It is empty where there is no such way; then it counts as used.
     """
-    if sys.platform != "linux":
+    from pytest_parpool.runtime.memory import lend_memory
+
+    lent = lend_memory("parpool-used", 1)
+    if lent is None:
         config.stash[SHARING].used[0] = 1
         return ""
-    from pytest_parpool.runtime.memory import make_memory, map_memory
-
-    fd = make_memory("parpool-used", 1)
-    config.add_cleanup(lambda: os.close(fd))
-    config.stash[SHARING] = config.stash[SHARING].replace(used=map_memory(fd))
-    return f"/proc/{os.getpid()}/fd/{fd}"
+    memory, address, take_back = lent
+    config.add_cleanup(take_back)
+    config.stash[SHARING] = config.stash[SHARING].replace(used=memory)
+    return address
 
 
 def inherit(config: pytest.Config, token: str, owner_pid: int, lent: str) -> None:
@@ -81,11 +81,9 @@ def inherit(config: pytest.Config, token: str, owner_pid: int, lent: str) -> Non
     """
     used: bytearray | mmap.mmap = bytearray(1)
     if lent:
-        from pytest_parpool.runtime.memory import map_for_ever
+        from pytest_parpool.runtime.memory import borrow_memory
 
-        fd = os.open(lent, os.O_RDWR | os.O_CLOEXEC)
-        used = map_for_ever(fd)
-        os.close(fd)
+        used = borrow_memory(lent, 1)
     config.stash[SHARING] = Sharing(token, owner_pid, used)
     _enter(config)
 
@@ -121,9 +119,9 @@ def _join_as_known(config: pytest.Config) -> Party:
 def _say_goodbye(sharing: Sharing) -> None:
     if not sharing.used[0] or os.getpid() != sharing.owner_pid:
         return
-    from pytest_parpool.sync.service import Service
+    from pytest_parpool.sync.services import SystemService
 
     try:
-        Service(sharing.token, sharing.owner_pid).say_goodbye()
+        SystemService(sharing.token, sharing.owner_pid).say_goodbye()
     except OSError:  # It ends with this process anyway.
         pass

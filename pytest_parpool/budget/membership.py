@@ -9,7 +9,6 @@ import contextlib
 import functools
 import marshal
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -86,16 +85,15 @@ def prepare(config: pytest.Config, settings: Settings) -> None:
 
 def lend(config: pytest.Config) -> bytes:
     """Have spawned workers, which inherit no memory, find what they need to ``join``; return it in words for them."""
-    sheet = config.stash[_SHEET]
-    path = ""
-    if sys.platform == "linux":
-        from pytest_parpool.runtime.memory import make_memory, map_memory
+    from pytest_parpool.runtime.memory import lend_memory
 
-        fd = make_memory("parpool-sheet", size_bytes(sheet.rows))
-        config.add_cleanup(lambda: os.close(fd))
-        path = f"/proc/{os.getpid()}/fd/{fd}"
-        config.stash[_SHEET] = Sheet.make(map_memory(fd), sheet.slots, sheet.rows)
-    return marshal.dumps((path, sheet.slots, sheet.rows, config.stash[_ENVIRONMENT]))
+    sheet = config.stash[_SHEET]
+    address = ""
+    if lent := lend_memory("parpool-sheet", size_bytes(sheet.rows)):
+        memory, address, take_back = lent
+        config.add_cleanup(take_back)
+        config.stash[_SHEET] = Sheet.make(memory, sheet.slots, sheet.rows)
+    return marshal.dumps((address, sheet.slots, sheet.rows, config.stash[_ENVIRONMENT]))
 
 
 def expect(config: pytest.Config, worker: WorkerId) -> None:
@@ -119,14 +117,12 @@ def inherit(config: pytest.Config, lent: bytes) -> None:
         lent: What ``lend`` has returned in the controller. Where memory cannot be lent, each worker has a fixed part of
             the slots.
     """
-    path, slots, rows, environment = marshal.loads(lent)
+    address, slots, rows, environment = marshal.loads(lent)
     sheet = Sheet.alone(max(1, slots // rows))
-    if path:
-        from pytest_parpool.runtime.memory import map_for_ever
+    if address:
+        from pytest_parpool.runtime.memory import borrow_memory
 
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        sheet = Sheet(map_for_ever(fd))
-        os.close(fd)
+        sheet = Sheet(borrow_memory(address, size_bytes(rows)))
     config.stash[_SHEET] = sheet
     config.stash[_ENVIRONMENT] = environment
 

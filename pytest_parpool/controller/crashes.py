@@ -12,6 +12,8 @@ from pytest_parpool.runtime.outputs import LastOutput
 
 # As it stands in a frame's line; the file itself belongs to the other side.
 _OWN_LOOP = os.path.join("pytest_parpool", "worker", "executor.py")
+# Windows only: it waits for Ctrl-C.
+_OWN_THREAD = os.path.join("pytest_parpool", "runtime", "windows", "interrupts.py")
 
 
 def crash_text(action: ReportCrash, nodeid: str) -> str:
@@ -56,9 +58,10 @@ def _readable_stack(stack: str) -> str:
     Each thread's innermost frame comes first. All that called our loop is how this worker came to be: the fork inside
     of the controller, twice.
     """
+    threads = [thread for thread in stack.split("\n\n") if _OWN_THREAD not in thread]
     lines: list[str] = []
     is_ours = False
-    for line, same in itertools.groupby(stack.splitlines()):
+    for line, same in itertools.groupby("\n\n".join(threads).splitlines()):
         is_frame = line.startswith("  ")
         is_ours = is_frame and (is_ours or _OWN_LOOP in line)
         if is_ours:

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_parpool.budget import membership
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.runtime.launcher import Launch
+from pytest_parpool.runtime.launch import Launch
 from pytest_parpool.settings import Settings
 from pytest_parpool.sharing import SHARING, lend
 from pytest_parpool.stash import MEASUREMENT

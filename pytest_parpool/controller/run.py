@@ -111,7 +111,7 @@ class ParallelRun:
             BaseException: See ``ending.tell_pytest``; and what reporting hooks raise.
         """
         self.statistics.begin(self._clock(), len(self._nodes.ids))
-        with SignalWatch(self._pool.queue.wake, self._pool.signal_all) as signals:
+        with SignalWatch(self._pool.queue.wake, self._pool.queue.wake_fd, self._pool.signal_all) as signals:
             self._perform(self._dispatcher.start())
             while not self._dispatcher.is_over or self._showing.is_pending:
                 notices = self._pool.wait(self._timeout())

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-_INTERRUPTING = ("SIGINT", "SIGTERM", "SIGHUP")
+from pytest_parpool.model.exits import SIGKILL
+
+_INTERRUPTING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class SignalWatch:
@@ -22,11 +25,14 @@ class SignalWatch:
 
     Args:
         wake: Has the run loop look at ``interrupts`` soon.
+        wake_fd: It does so, too, when something is written there.
         signal_workers: Sends a signal to every worker's process group.
     """
 
-    def __init__(self, wake: Callable[[], None], signal_workers: Callable[[int], None]) -> None:
+    def __init__(self, wake: Callable[[], None], wake_fd: int, signal_workers: Callable[[int], None]) -> None:
         self._wake = wake
+        self._wake_fd = wake_fd
+        self._former_wake_fd: int | None = None
         self._signal_workers = signal_workers
         self._replaced: dict[int, Any] = {}
         self.interrupts = 0
@@ -35,12 +41,18 @@ class SignalWatch:
         if threading.current_thread() is threading.main_thread():
             for name in _INTERRUPTING:
                 self._install(name, self._interrupt)
-            self._install("SIGTSTP", self._stop)
+            if sys.platform == "win32":
+                # A handler runs only when the wait for the workers is over, which no signal cuts off there.
+                self._former_wake_fd = signal.set_wakeup_fd(self._wake_fd, warn_on_full_buffer=False)
+            else:
+                self._install("SIGTSTP", self._stop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._former_wake_fd is not None:
+            signal.set_wakeup_fd(self._former_wake_fd)
         for number, handler in self._replaced.items():
             signal.signal(number, handler)
         self._replaced.clear()
@@ -58,11 +70,12 @@ class SignalWatch:
         if self.interrupts == 1:
             self._wake()
             return
-        self._signal_workers(signal.SIGKILL)
+        self._signal_workers(SIGKILL)
         raise KeyboardInterrupt
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Stop the workers, then ourselves; go on when we are continued, and so do they."""
+        assert sys.platform != "win32"
         self._signal_workers(signal.SIGSTOP)
         ours = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

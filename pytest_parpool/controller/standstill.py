@@ -51,9 +51,9 @@ class Silence:
             return
         runners = self._runners()
         if runners:
-            from pytest_parpool.sync.service import Service
+            from pytest_parpool.sync.services import SystemService
 
-            Service(self._sharing.token, self._sharing.owner_pid).tell_silence(runners, now)
+            SystemService(self._sharing.token, self._sharing.owner_pid).tell_silence(runners, now)
 
     def _runners(self) -> tuple[int, ...]:
         """Return the process ids of all workers that are alive; empty if one of them is just being born."""

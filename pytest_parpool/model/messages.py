@@ -103,7 +103,7 @@ class Ready(Record):
     Attributes:
         pid: Its process id.
         output_fds: Numbers of its capture files (stdout, stderr) and of its faulthandler file, in its own table; -1
-            where there is none. The controller opens them through ``/proc/PID/fd`` to read them after a death.
+            where there is none. The controller opens them to read them after a death: see ``runtime.outputs``.
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""Starts workers as fresh interpreters: the spawner of start method ``spawn``.
+"""Starts workers as fresh interpreters: the spawner of start method ``spawn`` on POSIX; see ``windows.launcher``.
 
 A subprocess, not a process of ``multiprocessing``, whose ``spawn`` imports the user's main module once more. The child
 is started by fork and exec in C, where no lock of another thread is needed, so this is safe whatever the controller has
@@ -8,23 +8,22 @@ become. It gets by inheritance: its end of the channel, the ledger, the lifeline
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.exit_watch import ExitWatch
-from pytest_parpool.runtime.launched import HASH_SEED
+from pytest_parpool.runtime.launch import Launch, LaunchSheet, interpreter_options
 from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.lifeline import Lifeline
+from pytest_parpool.runtime.process_group import ProcessGroup
 from pytest_parpool.runtime.sockets import RawSocket
-from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Word
+from pytest_parpool.runtime.spawner import Born, Ended, OwnProcess, Word
 
 # Nothing can be imported before the path is what it is here. What it calls is in ``launched.py``.
 _BOOTSTRAP = """\
@@ -40,33 +39,8 @@ live(order, sys.argv[3:])
 _REAP_SECONDS = 10.0
 
 
-@record
-class Launch(Record):
-    """What a fresh interpreter is to do.
-
-    Attributes:
-        entry: ``module:function``; called with the worker's link, its slot and ``order``.
-        order: Marshalled values that ``entry`` understands.
-        environment: Returns the variables of a worker that differ from ours; None for one that it does not have.
-        directory: Where it starts.
-        path: Its ``sys.path``.
-        argv: Its ``sys.argv``.
-        is_silent: Whether what it writes to standard output goes nowhere.
-        defers_interrupts: Whether SIGINT stays blocked until the entry calls ``launched.allow_interrupts``.
-    """
-
-    entry: str
-    order: bytes
-    environment: Callable[[WorkerId], Mapping[str, str | None]]
-    directory: str
-    path: Sequence[str]
-    argv: Sequence[str]
-    is_silent: bool
-    defers_interrupts: bool = False
-
-
-class Launcher(Spawner):
-    """This process, as the parent of its workers. See ``spawner.Spawner``; it lives as long as we do.
+class Launcher(OwnProcess):
+    """This process, as the parent of its workers; see ``spawner.Spawner``.
 
     Args:
         launch: What workers are to do.
@@ -77,8 +51,6 @@ class Launcher(Spawner):
         OSError: If the system has no descriptors left, or none that tell of a process's end.
     """
 
-    is_ended = False
-
     def __init__(self, launch: Launch, lifeline: Lifeline, ledger: Ledger) -> None:
         self._launch = launch
         self._lifeline = lifeline
@@ -86,37 +58,15 @@ class Launcher(Spawner):
         self._ledger_fd = ledger.share()
         self._watch = ExitWatch()
         self._births: list[Born] = []
-        # As it is now, so that a replacement finds what the first workers found.
-        self._environ = dict(os.environ)
-        hash_seed = self._environ.get(HASH_SEED)
-        if hash_seed in (None, "", "random"):
-            # Our own seed cannot be had, but one for all workers can: a set has the same order in all of them. Of tests
-            # whose ids only count a set's members, each is run once, whoever is given which.
-            self._environ[HASH_SEED] = str(1 + int.from_bytes(os.urandom(3), "big"))
+        self._sheet = LaunchSheet(launch)
         self._children: dict[int, tuple[WorkerId, subprocess.Popen[bytes]]] = {}
         self._order = tempfile.TemporaryFile()  # noqa: SIM115  -- closed by ``close``
-        self._order_bytes = self._order.write(
-            marshal.dumps(
-                {
-                    "entry": launch.entry,
-                    "order": launch.order,
-                    "path": [str(entry) for entry in launch.path],
-                    "argv": [str(argument) for argument in launch.argv],
-                    "hash_seed": hash_seed,
-                    "defers_interrupts": launch.defers_interrupts,
-                }
-            )
-        )
+        self._order_bytes = self._order.write(self._sheet.data)
         self._order.flush()
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``receive`` has something to say, for a selector."""
         return self._watch.fileno()
-
-    @property
-    def pid(self) -> int:
-        """The id of the process that starts workers: this one."""
-        return os.getpid()
 
     def spawn(self, worker: WorkerId, end: RawSocket) -> None:
         """Start a worker that owns ``end``; the caller's copy is closed.
@@ -131,13 +81,13 @@ class Launcher(Spawner):
             with _interrupts_blocked():
                 process = subprocess.Popen(
                     [
-                        *(sys.executable, *_interpreter_options(), "-c", _BOOTSTRAP),
+                        *(sys.executable, *interpreter_options(), "-c", _BOOTSTRAP),
                         *(order_fd, str(self._order_bytes), worker, channel_fd, ledger_fd, place, lifeline_fd),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL if self._launch.is_silent else None,
                     cwd=self._launch.directory,
-                    env=_with(self._environ, self._launch.environment(worker)),
+                    env=self._sheet.environment(worker),
                     pass_fds=fds,
                     # The leader of its own process group, which can be killed as a whole; Ctrl-C reaches us alone.
                     start_new_session=True,
@@ -156,7 +106,7 @@ class Launcher(Spawner):
             process.wait(_REAP_SECONDS)
             raise
         self._children[process.pid] = (worker, process)
-        self._births.append(Born(worker, process.pid, pidfd))
+        self._births.append(Born(worker, process.pid, pidfd, ProcessGroup(process.pid)))
         self._watch.wake()
 
     def receive(self) -> list[Word]:
@@ -167,14 +117,6 @@ class Launcher(Spawner):
             worker, process = self._children.pop(pid)
             words.append(Ended(worker, Exit(process.wait())))
         return words
-
-    def wait_exit(self, timeout_seconds: float) -> Exit:
-        """Return how this process ended, which nobody here will see."""
-        del timeout_seconds
-        return Exit(None)
-
-    def finish(self) -> None:
-        """Do nothing: this process goes on when its last worker has ended."""
 
     def close(self) -> None:
         """Kill what is left, and wait for it to be gone."""
@@ -203,18 +145,3 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _with(environ: Mapping[str, str], differences: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in {**environ, **differences}.items() if value is not None}
-
-
-def _interpreter_options() -> list[str]:
-    """Return the options that this interpreter was started with (``-W``, ``-X``, ``-O`` ...), as for its own kind."""
-    options = list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]  # noqa: SLF001  -- multiprocessing asks it, too
-    # It knows the names that mean something to the interpreter; others may mean something to the suite.
-    for name, value in sys._xoptions.items():  # noqa: SLF001  -- this is its name
-        option = name if value is True else f"{name}={value}"
-        if option not in options:
-            options += ["-X", option]
-    return options

@@ -25,7 +25,7 @@ import time
 from collections.abc import Sequence
 
 from pytest_parpool.model.ids import WorkerId
-from pytest_parpool.runtime.memory import make_memory, map_for_ever, map_memory
+from pytest_parpool.runtime.memory import make_memory, map_memory, map_named
 
 _UNLIMITED = 2**62
 _NUMBERS_PER_PAGE = 3
@@ -49,9 +49,9 @@ class Page:
         return page
 
     @classmethod
-    def mapped(cls, fd: int, place: int) -> Page:
-        """Return the page at a ``place`` of a ledger that was ``shared``; the descriptor can then be closed."""
-        return cls(_page(memoryview(map_for_ever(fd)).cast("q"), place))
+    def mapped(cls, memory: mmap.mmap, place: int) -> Page:
+        """Return the page at a ``place`` of a ledger that was shared."""
+        return cls(_page(memoryview(memory).cast("q"), place))
 
     def reset(self) -> None:
         """Begin anew, before a worker is born."""
@@ -104,14 +104,17 @@ class Ledger:
 
     Args:
         workers: The slots.
+
+    Attributes:
+        size_bytes: Of all pages.
     """
 
     def __init__(self, workers: Sequence[WorkerId]) -> None:
         self._places = {worker: place for place, worker in enumerate(workers)}
-        self._bytes = max(1, len(workers)) * _NUMBERS_PER_PAGE * _BYTES_PER_NUMBER
+        self.size_bytes = max(1, len(workers)) * _NUMBERS_PER_PAGE * _BYTES_PER_NUMBER
         self._fd = -1
         # Anonymous: there is no descriptor that a test could close, and nothing is left anywhere.
-        self._map(mmap.mmap(-1, self._bytes))
+        self._map(mmap.mmap(-1, self.size_bytes))
 
     def _map(self, memory: mmap.mmap) -> None:
         self._memory = memory
@@ -124,9 +127,13 @@ class Ledger:
         Returns:
             Its descriptor, which is ours to close.
         """
-        self._fd = make_memory("parpool-ledger", self._bytes)
+        self._fd = make_memory("parpool-ledger", self.size_bytes)
         self._map(map_memory(self._fd))
         return self._fd
+
+    def share_as(self, name: str) -> None:
+        """As ``share``, where memory has names and no descriptors: on Windows."""
+        self._map(map_named(name, self.size_bytes))
 
     def close(self) -> None:
         """Close the descriptor, if there is one. What is on the pages stays."""
@@ -134,7 +141,7 @@ class Ledger:
             os.close(self._fd)
             self._fd = -1
             # Before Python 3.13 what is mapped keeps another one.
-            copy = mmap.mmap(-1, self._bytes)
+            copy = mmap.mmap(-1, self.size_bytes)
             copy[:] = self._memory[:]
             self._map(copy)
 

@@ -3,16 +3,19 @@
 One silent pipe. The controller holds the write end and never writes. Each worker asks the kernel to signal its process
 group with SIGKILL as soon as something happens on the read end, and the only thing that can happen is its end. No
 thread, no polling; blocked signals do not matter, because SIGKILL cannot be blocked (fcntl(2), F_SETSIG and F_SETOWN).
+
+Only on Linux: on Windows jobs do it (``windows.job``), elsewhere the end of the channel has to do.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import sys
 
-_SIGKILL = int(signal.SIGKILL)  # An enum is made a number by Python code, in each worker anew.
+if sys.platform != "win32":
+    import fcntl
+
+from pytest_parpool.model.exits import SIGKILL
 
 
 class Lifeline:
@@ -53,7 +56,7 @@ class Tie:
         # First: until the last copy is closed the end never comes (pipe(7)).
         lifeline.close_write_end()
         self._fd = -1
-        if not sys.platform.startswith("linux"):
+        if sys.platform != "linux":
             # End-of-file on the channel has to do.
             self._fd = lifeline.read_fd
             return
@@ -61,12 +64,12 @@ class Tie:
         # without this only the last worker would be signalled.
         self._fd = os.open(f"/proc/self/fd/{lifeline.read_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.close(lifeline.read_fd)
-        fcntl.fcntl(self._fd, fcntl.F_SETSIG, _SIGKILL)
+        fcntl.fcntl(self._fd, fcntl.F_SETSIG, SIGKILL)
         fcntl.fcntl(self._fd, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
         # The controller may have gone before the last line took effect; then the end is there already.
         if self._has_ended():
-            os.killpg(os.getpgrp(), signal.SIGKILL)
+            os.killpg(os.getpgrp(), SIGKILL)
 
     def _has_ended(self) -> bool:
         try:
@@ -79,5 +82,5 @@ class Tie:
 
         A descriptor that a test has closed, or taken for itself, is left alone by whoever checks that before.
         """
-        if sys.platform.startswith("linux"):
+        if sys.platform == "linux":
             fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_NONBLOCK)

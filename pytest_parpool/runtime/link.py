@@ -1,16 +1,13 @@
 """The worker's end of its connection to the controller.
 
-Theory of operation. Tests do to a process whatever they like, so this end trusts little:
+Theory of operation. Tests do to a process whatever they like. What the system has of the connection is in
+``link_ends``, with what is done about that there. Besides:
 
-* The functions of the operating system are bound at import: tests mock ``os.write``. They are attributes of a class,
-  because a fake file system (pyfakefs) looks through the globals of all modules and replaces them there too.
-* A test may close every file descriptor, and open its own under our number: before each use the descriptor is compared
-  with what it was at birth (device and inode of the socket), else ``LinkLostError``.
+* Before each use the end is asked whether it is still what it was, else ``LinkLostError``.
 * A signal handler may raise between any two bytecodes, so after ``n = os.write(...)`` the count may never reach ``n``.
   ``list.extend(map(os.write, ...))`` stores it in C, where no handler runs. What was read and what is to be sent live
   in one object each, replaced by one assignment: an interrupted call has happened or has not, and the next one goes on.
-* What a handler raises may be an ``OSError`` (``TimeoutError`` is one) and must not be taken for the end of the
-  connection. A failed system call has no Python frame of its own in the traceback, a handler has.
+* What a handler raises must not be taken for the end of the connection (``link_ends.is_of_system_call``).
 * A child that a test forks would share the connection, and two that talk over one stream would spoil it; so it is
   closed there (``keep_from_children``). Whoever sends asks ``is_own_process`` first; one that nobody asked finds the
   connection lost.
@@ -19,7 +16,6 @@ Theory of operation. Tests do to a process whatever they like, so this end trust
 from __future__ import annotations
 
 import os
-import select
 
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.messages import BaseTemp, Begin, Drain, Event, Matched, Proceed, Recalled, Run, Wait
@@ -27,17 +23,9 @@ from pytest_parpool.model.records import Record, prepare, record
 from pytest_parpool.runtime.codec import decode_commands, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.ledger import Page
+from pytest_parpool.runtime.link_ends import LinkEnd, is_of_system_call
 
-
-class _System:
-    """The operating system's own functions, whatever a test has put in their place."""
-
-    read = staticmethod(os.read)
-    write = staticmethod(os.write)
-    close = staticmethod(os.close)
-    fstat = staticmethod(os.fstat)
-    getpid = staticmethod(os.getpid)
-
+_getpid = os.getpid
 
 _READ_BYTES = 65536
 
@@ -89,21 +77,16 @@ class WorkerLink:
     """Sends events and receives commands; blocking, for the worker's main thread only.
 
     Args:
-        fd: A connected, blocking stream socket. Owned from here on until the process ends.
+        end: Leads to the controller.
         page: Says what may be claimed; by default everything.
     """
 
-    def __init__(self, fd: int, page: Page | None = None) -> None:
-        self._fd = fd
+    def __init__(self, end: LinkEnd, page: Page | None = None) -> None:
+        self._end = end
         self._page = page if page is not None else Page.private()
-        self._pid = _System.getpid()
-        status = _System.fstat(fd)
-        self._identity = (status.st_dev, status.st_ino)
+        self._pid = _getpid()
         self._incoming = _Incoming(Inbox(), FrameReader(), [])
         self._outgoing = _Outgoing([], b"", [])
-        # A poll object has no descriptor of its own that a test could close.
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
         self.items: list[ItemIndex] = []
 
     @staticmethod
@@ -114,7 +97,12 @@ class WorkerLink:
     @property
     def fd(self) -> int:
         """The descriptor, for whoever must not close it."""
-        return self._fd
+        return self._end.fd
+
+    @property
+    def end(self) -> LinkEnd:
+        """The end, for who speaks another language on it."""
+        return self._end
 
     @property
     def page(self) -> Page:
@@ -129,31 +117,15 @@ class WorkerLink:
     @property
     def is_own_process(self) -> bool:
         """Whether this process is the worker, not a child that a test forked."""
-        return _System.getpid() == self._pid
+        return _getpid() == self._pid
 
     def is_connected(self) -> bool:
         """Whether this is the worker, and the descriptor is still the socket it was at birth."""
-        if not self.is_own_process:
-            return False
-        try:
-            status = _System.fstat(self._fd)
-        except OSError as error:
-            if not _is_of_system_call(error):
-                raise
-            return False
-        return (status.st_dev, status.st_ino) == self._identity
+        return self.is_own_process and self._end.is_intact()
 
     def keep_from_children(self) -> None:
         """Have the descriptor closed in every process that is forked from this one."""
-        os.register_at_fork(after_in_child=self._close_in_child)
-
-    def _close_in_child(self) -> None:
-        try:
-            status = _System.fstat(self._fd)
-        except OSError:  # A test has closed it before.
-            return
-        if (status.st_dev, status.st_ino) == self._identity:
-            _System.close(self._fd)
+        self._end.keep_from_children()
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 
@@ -180,9 +152,9 @@ class WorkerLink:
             if not self.is_connected():
                 raise LinkLostError
             try:
-                outgoing.written.extend(map(_System.write, (self._fd,), (view[sent:],)))
+                outgoing.written.extend(map(self._end.write, (view[sent:],)))
             except OSError as error:
-                if not _is_of_system_call(error):
+                if not is_of_system_call(error):
                     raise
                 raise LinkLostError from error
         self._outgoing = _Outgoing([], b"", [])
@@ -200,9 +172,9 @@ class WorkerLink:
             if not self.is_connected():
                 raise LinkLostError
             try:
-                incoming.chunks.extend(map(_System.read, (self._fd,), (_READ_BYTES,)))
+                incoming.chunks.extend(map(self._end.read, (_READ_BYTES,)))
             except OSError as error:
-                if not _is_of_system_call(error):
+                if not is_of_system_call(error):
                     raise
                 raise LinkLostError from error
         if not incoming.chunks[-1]:
@@ -248,10 +220,5 @@ class WorkerLink:
         Raises:
             LinkLostError: If the connection is gone.
         """
-        while self._incoming.chunks or self._poll.poll(0):
+        while self._incoming.chunks or self._end.is_readable():
             self.receive()
-
-
-def _is_of_system_call(error: OSError) -> bool:
-    """Whether the call itself failed, in the frame that catches it, and not a signal handler inside of it."""
-    return error.__traceback__ is not None and error.__traceback__.tb_next is None

@@ -1,14 +1,18 @@
 """What a worker wrote and never sent: its capture files, held open by the controller from birth.
 
-The files are anonymous and would go with the worker. The controller opens them through ``/proc/PID/fd`` while the
-worker stands still after its birth, and reads them if it dies.
+The files are anonymous and would go with the worker. The controller opens them while the worker stands still after its
+birth, and reads them if it dies: through ``/proc/PID/fd`` on Linux, by duplicates of the worker's handles on Windows.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from pytest_parpool.model.records import Record, record
+
+if sys.platform == "win32":
+    from pytest_parpool.runtime.windows import kernel
 
 # The end of an output says why it died; a report of gigabytes helps nobody.
 _TAIL_BYTES = 1 << 20
@@ -34,7 +38,7 @@ class OutputFiles:
 
     Args:
         pid: The worker's process.
-        fds: Its descriptors of stdout, stderr and the faulthandler file; -1 for none.
+        fds: What it has said of stdout, stderr and the faulthandler file: see ``tell_fds``.
     """
 
     def __init__(self, pid: int, fds: tuple[int, int, int]) -> None:
@@ -53,10 +57,15 @@ class OutputFiles:
 
 
 def _open_other(pid: int, fd: int) -> int:
-    """Open another process's file: a file description of our own, so that reading moves no position of its."""
+    """Open another process's file: a file description of our own, so that reading moves no position of its.
+
+    On Windows it moves that, too, but nobody reads before the other one is dead.
+    """
     if fd < 0:
         return -1
     try:
+        if sys.platform == "win32":
+            return kernel.open_handle_of(pid, fd)
         return os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # No /proc, or the worker is gone already: then there is nothing to show.
         return -1
@@ -65,6 +74,19 @@ def _open_other(pid: int, fd: int) -> int:
 def _read_tail(fd: int) -> str:
     if fd < 0:
         return ""
-    size = os.fstat(fd).st_size
-    data = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+    os.lseek(fd, max(0, os.fstat(fd).st_size - _TAIL_BYTES), os.SEEK_SET)
+    data = b""
+    while len(data) < _TAIL_BYTES and (part := os.read(fd, _TAIL_BYTES - len(data))):
+        data += part
     return data.decode("utf-8", "replace")
+
+
+# --- In the worker ----------------------------------------------------------------------------------------------------
+
+
+def tell_fds(fds: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return what the controller opens this process's files by; -1 for none."""
+    if sys.platform == "win32":
+        out, err, stack = [kernel.handle_of(fd) if fd >= 0 else -1 for fd in fds]
+        return out, err, stack
+    return fds

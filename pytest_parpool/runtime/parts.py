@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -53,7 +54,7 @@ class PartReader:
 
     def __init__(self, bulk_bytes: int) -> None:
         # Only what is written to takes memory, which a new process would be slow to get.
-        self._bulk = memoryview(mmap.mmap(-1, bulk_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        self._bulk = memoryview(_private_memory(bulk_bytes))
         self._begin = self._end = 0  # of what was read in bulk and not cut yet: less than a header, or than a frame
         self._large: _LargeFrame | None = None
         self._frames: list[Frame] = []
@@ -173,3 +174,9 @@ class _LargeFrame:
         """Return the frame; it is complete."""
         assert self._parts is not None
         return memoryview(self._head)[self._count * _SIZE_BYTES :], self._parts
+
+
+def _private_memory(size_bytes: int) -> mmap.mmap:
+    if sys.platform == "win32":
+        return mmap.mmap(-1, size_bytes)
+    return mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_parpool.model.ids import WorkerId, worker_ids
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.runtime.spawner import WorkerMain
-from pytest_parpool.runtime.template import Template
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext
 
-    from pytest_parpool.runtime.launcher import Launch
+    from pytest_parpool.runtime.launch import Launch
 
 
 class WorkerPool:
@@ -73,6 +72,8 @@ class WorkerPool:
         Raises:
             OSError: If the system gives no process or no descriptors.
         """
+        from pytest_parpool.runtime.template import Template
+
         return RunningPool(self.workers, functools.partial(Template, self.context, main))
 
     def launch(self, launch: Launch) -> RunningPool:
@@ -84,6 +85,6 @@ class WorkerPool:
         Raises:
             OSError: If the system gives no descriptors.
         """
-        from pytest_parpool.runtime.launcher import Launcher
+        from pytest_parpool.runtime.launch import start_launcher
 
-        return RunningPool(self.workers, functools.partial(Launcher, launch))
+        return RunningPool(self.workers, functools.partial(start_launcher, launch))

@@ -9,27 +9,27 @@ The selector is kept for the whole run: ``multiprocessing.connection.wait`` buil
 
 from __future__ import annotations
 
-import os
 import selectors
 from typing import TypeAlias
 
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.channel import Channel
+from pytest_parpool.runtime.sockets import stream_pair
 from pytest_parpool.runtime.spawner import Spawner
 
 Source: TypeAlias = "Channel | Spawner | int"
 
 
 class ReportQueue:
-    """Says from whom something can be read. Owns the selector and a wake-up pipe, not what it watches."""
+    """Says from whom something can be read. Owns the selector, and sockets to wake up by, not what it watches."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         # What the selector looks for; to ask itself costs more than most of what is done for an event.
         self._channels: dict[Channel, int] = {}
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._wake_read, self._wake_write = stream_pair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
     def watch(self, source: Channel | Spawner, worker: WorkerId | None) -> None:
@@ -64,10 +64,15 @@ class ReportQueue:
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
 
+    @property
+    def wake_fd(self) -> int:
+        """What wakes ``select`` when something is written to it; for ``signal.set_wakeup_fd``."""
+        return self._wake_write.fileno()
+
     def wake(self) -> None:
         """Have ``select`` return soon. May be called in a signal handler."""
         try:
-            os.write(self._wake_write, b"!")
+            self._wake_write.send(b"!")
         except BlockingIOError:
             pass  # It is full of wake-ups already.
 
@@ -83,12 +88,12 @@ class ReportQueue:
 
     def _swallow_wakes(self) -> None:
         try:
-            os.read(self._wake_read, 4096)
+            self._wake_read.recv(4096)
         except BlockingIOError:
             pass
 
     def close(self) -> None:
-        """Close the selector and the pipe."""
+        """Close the selector, and what it is woken by."""
         self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wake_read.close()
+        self._wake_write.close()

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
-from pytest_parpool.model.exits import CHANNEL_SPOILED_TEXT, Exit
+from pytest_parpool.model.exits import CHANNEL_SPOILED_TEXT, SIGKILL, Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Command, Event, Ready, Recalled
 from pytest_parpool.model.notices import Gone, Heard, TemplateGone
@@ -219,8 +219,8 @@ class RunningPool:
                     os.close(word.pidfd)
                 continue
             match word:
-                case Born(_, pid, pidfd):
-                    process.pid, process.pidfd = pid, pidfd
+                case Born(_, pid, pidfd, group):
+                    process.be_born(pid, pidfd, group)
                 case Unborn(_, why):
                     notices += self._end_all_read(word.worker, Exit(None, f"it could not be forked: {why}"))
                 case Ended(_, exit_):
@@ -287,8 +287,8 @@ class RunningPool:
         for word in self._spawner.receive():
             process = self._processes.get(word.worker)
             if isinstance(word, Born) and process is not None:
-                process.pid, process.pidfd = word.pid, word.pidfd
-        self.signal_all(signal.SIGKILL)
+                process.be_born(word.pid, word.pidfd, word.group)
+        self.signal_all(SIGKILL)
         self._spawner.close()
         self._lifeline.close()
         self._ledger.close()

@@ -13,16 +13,22 @@ while there is no note: written last, and compared before and after the rest was
 
 from __future__ import annotations
 
-import fcntl
 import marshal
 import mmap
 import os
 import struct
+import sys
 from typing import Any, Final
 
 from pytest_parpool.model.sync_moves import Holder
 from pytest_parpool.model.sync_requests import Origin
 from pytest_parpool.runtime.memory import make_memory
+
+if sys.platform != "win32":
+    import fcntl
+
+HAS_SLOTS: Final = sys.platform != "win32"
+"""Whether there are such locks, which a process can take by itself. Else the broker gives all of them."""
 
 SLOTS: Final = 1024
 SLOT_BYTES: Final = 512
@@ -46,19 +52,21 @@ _loads = marshal.loads
 _length = struct.Struct("=H")
 _pack_length = _length.pack_into
 _unpack_length = _length.unpack_from
-_TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
-_UNLOCK = fcntl.LOCK_UN
-_DUPLICATE = fcntl.F_DUPFD_CLOEXEC
+if sys.platform != "win32":
+    _TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
+    _UNLOCK = fcntl.LOCK_UN
+    _DUPLICATE = fcntl.F_DUPFD_CLOEXEC
 
 
 class _System:
     """As in ``link``: the operating system's own functions, where a fake file system does not find them."""
 
     close = staticmethod(os.close)
-    control = staticmethod(fcntl.fcntl)
     fstat = staticmethod(os.fstat)
-    lockf = staticmethod(fcntl.lockf)
     set_inheritable = staticmethod(os.set_inheritable)
+    if sys.platform != "win32":
+        control = staticmethod(fcntl.fcntl)
+        lockf = staticmethod(fcntl.lockf)
 
 
 class _Slots:

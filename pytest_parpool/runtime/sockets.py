@@ -10,6 +10,7 @@ import _socket
 import array
 import os
 import stat
+import sys
 from _socket import socket as RawSocket  # noqa: N812  -- it is a class
 from collections.abc import Iterator
 
@@ -28,13 +29,22 @@ FD_DIRECTORY = "/proc/self/fd"
 MSG_PEEK = _socket.MSG_PEEK
 SOL_SOCKET = _socket.SOL_SOCKET
 SO_SNDBUF = _socket.SO_SNDBUF
+SHUT_RDWR = _socket.SHUT_RDWR
 
 _FD_BYTES = array.array("i").itemsize
 
 
 def stream_pair() -> tuple[RawSocket, RawSocket]:
     """Return two connected sockets that carry bytes."""
-    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    if sys.platform != "win32":
+        return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    import socket
+
+    # Of TCP: nothing small may wait there for more to come.
+    pair = socket.socketpair()
+    for sock in pair:
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    return pair
 
 
 def packet_pair() -> tuple[RawSocket, RawSocket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from pytest_parpool.model.exits import Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.process_group import WorkerGroup
 from pytest_parpool.runtime.sockets import RawSocket
 
 WorkerMain: TypeAlias = Callable[[WorkerLink, WorkerId], None]
@@ -18,11 +20,19 @@ WorkerMain: TypeAlias = Callable[[WorkerLink, WorkerId], None]
 
 @record
 class Born(Record):
-    """A worker was forked. ``pidfd`` is -1 where there is no such thing; the receiver owns it."""
+    """A worker was started.
+
+    Attributes:
+        worker: Its slot.
+        pid: Its process id.
+        pidfd: The receiver owns it; -1 where there is no such thing.
+        group: Whom signals for it are sent to.
+    """
 
     worker: WorkerId
     pid: int
     pidfd: int
+    group: WorkerGroup
 
 
 @record
@@ -87,3 +97,20 @@ class Spawner(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """End it with all its workers, and wait for their exit."""
+
+
+class OwnProcess(Spawner):
+    """This process, as the parent of its workers: it goes on, whatever becomes of them."""
+
+    @property
+    def pid(self) -> int:
+        """The id of the process that starts workers: this one."""
+        return os.getpid()
+
+    def wait_exit(self, timeout_seconds: float) -> Exit:
+        """Return how this process ended, which nobody here will see."""
+        del timeout_seconds
+        return Exit(None)
+
+    def finish(self) -> None:
+        """Do nothing: this process goes on when its last worker has ended."""

@@ -22,11 +22,10 @@ import functools
 import marshal
 import os
 import select
-import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_parpool.model.exits import Exit
+from pytest_parpool.model.exits import SIGKILL, Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.apart import find_way_out, lead_group, lead_session
 from pytest_parpool.runtime.forking import Child, Fork, fork_bare, open_pidfd, prepare_forks
@@ -34,6 +33,8 @@ from pytest_parpool.runtime.interrupts import unignore_interrupts
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
 from pytest_parpool.runtime.link import WorkerLink
+from pytest_parpool.runtime.link_ends import FdEnd
+from pytest_parpool.runtime.process_group import ProcessGroup
 from pytest_parpool.runtime.quiet_forks import QuietForks
 from pytest_parpool.runtime.sockets import RawSocket, packet_pair, receive_with_fds, send_with_fds
 from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn, Word, WorkerMain
@@ -47,7 +48,6 @@ _MESSAGE_FDS = 4
 _REAP_SECONDS = 0.02
 # With them it looks now and then nevertheless: a run must not hang because a wake-up was lost.
 _LOOK_SECONDS = 1.0
-_SIGKILL = int(signal.SIGKILL)  # An enum is made a number by Python code.
 # How long it may take to end with its workers.
 _LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
@@ -127,7 +127,7 @@ class Template(Spawner):
                 break
             kind, worker, value = marshal.loads(data)
             if kind == "born":
-                words.append(Born(WorkerId(worker), value, fds[0] if fds else -1))
+                words.append(Born(WorkerId(worker), value, fds[0] if fds else -1, ProcessGroup(value)))
             elif kind == "unborn":
                 words.append(Unborn(WorkerId(worker), value))
             else:
@@ -152,7 +152,7 @@ class Template(Spawner):
                 send_with_fds(self._socket, marshal.dumps(("leave",)), [])
             self.wait_exit(_LEAVE_SECONDS)
         if self._child.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)  # It is stopped, or has a worker that does not end.
+            os.kill(self.pid, SIGKILL)  # It is stopped, or has a worker that does not end.
             self.wait_exit(_KILL_SECONDS)
         self._socket.close()
 
@@ -224,12 +224,12 @@ def _leave(children: dict[WorkerId, Child]) -> NoReturn:
     for child in children.values():
         # It may not be the leader of its group yet, or have ended.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        os.kill(child.pid, signal.SIGKILL)
+            os.killpg(child.pid, SIGKILL)
+        os.kill(child.pid, SIGKILL)
     for child in children.values():
         while child.wait(_REAP_SECONDS) is None:
             pass
-    os.kill(os.getpid(), _SIGKILL)
+    os.kill(os.getpid(), SIGKILL)
     raise AssertionError("unreachable")
 
 
@@ -281,7 +281,7 @@ def _become_worker(
     control.close()
     for fd in siblings:  # What the template has open for them.
         os.close(fd)
-    link = WorkerLink(channel_fd, page)
+    link = WorkerLink(FdEnd(channel_fd), page)
     link.keep_from_children()
     leave = os._exit
     try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
+import sys
 
+from pytest_parpool.model.exits import SIGKILL
 from pytest_parpool.model.messages import Ready
 from pytest_parpool.runtime.channel import Channel
 from pytest_parpool.runtime.outputs import LastOutput, OutputFiles
+from pytest_parpool.runtime.process_group import WorkerGroup
 
 # How long to wait for a process of which we know no more than its end of the connection.
 _UNKNOWN_SECONDS = 1.0
@@ -30,7 +31,12 @@ class WorkerProcess:
         self.channel = channel
         self.pid: int | None = None
         self.pidfd = -1
+        self._group: WorkerGroup | None = None
         self._outputs: OutputFiles | None = None
+
+    def be_born(self, pid: int, pidfd: int, group: WorkerGroup) -> None:
+        """Have a process; ``pidfd`` is owned from here on."""
+        self.pid, self.pidfd, self._group = pid, pidfd, group
 
     def open_outputs(self, ready: Ready) -> None:
         """Open its capture files, while it stands still and they are there to be opened."""
@@ -38,21 +44,17 @@ class WorkerProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and its group, as a terminal would; to nobody, while it is not born."""
-        if self.pid is None:
-            return
-        # Not reaped before we hear of it from the template, so the id is still its own, unless the template has died.
-        with contextlib.suppress(ProcessLookupError):
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:  # Born a moment ago, and not yet the leader of its group.
-                os.kill(self.pid, number)
+        if self._group is not None:
+            self._group.signal(number)
 
     def kill(self) -> None:
         """Kill the process and what it has started in its group."""
-        self.signal(signal.SIGKILL)
+        self.signal(SIGKILL)
 
     def wait_end(self, timeout_seconds: float) -> None:
         """Wait until it has ended, or, if there is no pidfd to see that by, until nobody holds the other end."""
+        if sys.platform == "win32":
+            return  # The spawner has waited for it.
         poll = select.poll()
         if self.pidfd >= 0:
             poll.register(self.pidfd, select.POLLIN)

@@ -9,8 +9,9 @@ Who uses them:
   semaphores and reader-writer locks.
 * ``party``: what a process knows: its name, its test, its connections, what it holds; ``holds``: one thing held.
 * ``connections``: asks the broker; ``connection``: one way to it; ``thread_connections``: those of all threads;
-  ``awaiting``: those of event loops; ``lanes``: which thread or task it is that asks; ``service``: where the broker is,
-  and how it is started.
+  ``awaiting``: those of event loops; ``loop_watch``: how a loop hears of answers; ``lanes``: which thread or task it is
+  that asks; ``service``: where the broker is, and that it is started; ``unix_service``, ``windows``: how;
+  ``services``: which of these.
 * ``system``: the operating system's own functions.
 * ``payloads``: users' values, to what the broker keeps; ``caller``: the user's line; ``errors``.
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from pytest_parpool.model.sync_requests import OpenArray
+from pytest_parpool.runtime.memory import array_name, map_named
 from pytest_parpool.sync.errors import NumpyMissingError
 from pytest_parpool.sync.proxy import Proxy
 from pytest_parpool.sync.rlock import RLock
@@ -168,7 +169,9 @@ class Array(Proxy):
         fds: list[int] = []
         request = OpenArray(self.name, self._type_name, self.shape, self._size_bytes)
         try:
-            self._party.connections.ask(request, fds=fds)
+            number = self._party.connections.ask(request, fds=fds)
+            if sys.platform == "win32":
+                return map_named(array_name(self._party.connections.broker, number), self._size_bytes)
             (fd,) = fds
             if sys.version_info >= (3, 13):
                 return mmap.mmap(fd, self._size_bytes, trackfd=False)

@@ -19,10 +19,12 @@ from typing import ClassVar, Final
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_requests import Origin, Request, Status
 from pytest_parpool.runtime.framing import frame
+from pytest_parpool.runtime.link_ends import is_of_system_call
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import Abandon, Hello, Reply, encode_request
-from pytest_parpool.sync.connection import Connection, ConnectionLostError, decode_sound_reply, is_of_system_call
+from pytest_parpool.sync.connection import Connection, ConnectionLostError, decode_sound_reply
 from pytest_parpool.sync.holds import Hold
+from pytest_parpool.sync.loop_watch import LoopWatch, make_watch
 
 # Pytest shows the line that called, not what lies below it.
 __tracebackhide__ = True
@@ -44,13 +46,15 @@ class LoopConnection(Connection):
         # By number, who waits for the answer, and what is held once it is granted.
         self._waiting: dict[int, tuple[asyncio.Future[Reply], Hold | None]] = {}
         self._unsent = bytearray()
+        self._watch: LoopWatch | None = None
         super().__init__(sock, hello)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop watch it from now on."""
         self._loop = weakref.ref(loop)  # The loop knows this one: without a cycle they are gone as soon as they can.
         self._sock.setblocking(False)
-        loop.add_reader(self._sock.fileno(), self._receive_replies)
+        self._watch = make_watch(loop, self._sock)
+        self._watch.begin(loop, self._receive_replies)
         self._guard = _detach_at_shutdown(weakref.ref(self))
         try:
             # Runs to its first `yield`; the loop is told of it by Python's own hooks.
@@ -58,12 +62,18 @@ class LoopConnection(Connection):
         except StopIteration:
             pass
 
+    def close(self) -> None:
+        """See ``Connection``."""
+        if self._watch is not None:
+            self._watch.forget()
+        super().close()
+
     def detach(self) -> None:
         """Have the loop watch it no longer, and close it."""
         loop, fd = self._loop(), self._sock.fileno()
         if loop is not None and not loop.is_closed() and fd >= 0:
-            loop.remove_reader(fd)
-            loop.remove_writer(fd)
+            assert self._watch is not None
+            self._watch.end(loop)
         self.close()
 
     def fail(self, make_error: Callable[[], Exception]) -> None:
@@ -115,15 +125,13 @@ class LoopConnection(Connection):
     def _flush(self) -> None:
         """Send what the broker takes now, and the rest when it reads."""
         loop = asyncio.get_running_loop()
+        assert self._watch is not None
         try:
             try:
                 del self._unsent[: self._sock.send(self._unsent)]
             except BlockingIOError:
                 pass
-            if self._unsent:
-                loop.add_writer(self._sock.fileno(), self._flush)
-            else:
-                loop.remove_writer(self._sock.fileno())
+            self._watch.look_for_room(loop, self._flush if self._unsent else None)
         except BaseException as error:  # Perhaps a signal handler's, and half of a request is sent.
             self.fail(ConnectionLostError)
             if not isinstance(error, OSError) or not is_of_system_call(error):

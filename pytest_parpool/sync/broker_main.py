@@ -6,7 +6,6 @@ need their locks.
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
@@ -30,17 +29,7 @@ def main() -> None:
         process = BrokerProcess(RawSocket(fileno=int(listener_fd)), int(owner_pid), token)
     except ProcessLookupError:  # The run is over already.
         return
-    # There are no cycles to be found, and a collection would have everybody wait.
-    gc.freeze()
-    gc.disable()
-    try:
-        process.serve()
-    except Exception:
-        # There is no terminal to show it on, and those who wait have to be told.
-        import traceback
-
-        process.break_down(traceback.format_exc())
-        raise
+    process.live()
     address = process.address
     if address.startswith("/"):  # Elsewhere it has no file.
         os.unlink(address)

@@ -9,6 +9,7 @@ Most of its start is spent on imports, and somebody waits for it; so this module
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Final
 
@@ -26,7 +27,6 @@ from pytest_parpool.model.sync_moves import (
 )
 from pytest_parpool.model.sync_requests import Status
 from pytest_parpool.policy.broker.broker import Broker
-from pytest_parpool.runtime.slots import SLOTS
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import WITHOUT_ANSWER, encode_reply
 from pytest_parpool.sync.broker_memory import BrokerMemory
@@ -53,8 +53,8 @@ class BrokerProcess:
 
     def __init__(self, listener: RawSocket, owner_pid: int, token: str) -> None:
         self._is_over = False
-        self._broker = Broker(slots=SLOTS, owner_pid=owner_pid)
         self._memory = BrokerMemory()
+        self._broker = Broker(slots=self._memory.slot_count, owner_pid=owner_pid)
         self._poller = Poller()
         self._watch = PartyWatch(self._poller, owner_pid, self._end)
         self._reception = Reception(
@@ -63,7 +63,7 @@ class BrokerProcess:
             watch=self._watch,
             token=token,
             owner_pid=owner_pid,
-            slots_fd=self._memory.slots.fd,
+            slots_fds=self._memory.slots_fds,
             handle=self._handle,
             end=self._end,
         )
@@ -86,11 +86,20 @@ class BrokerProcess:
                 for asked in postponed.end_turn():
                     self._handle(asked)
         # Who still has the memory is not to go on with a part of what there was: it asks, and hears that all is over.
-        self._memory.slots.mark_all()
+        self._memory.mark_slots()
 
-    def break_down(self, text: str) -> None:
-        """Tell all who are connected what went wrong here; it is the last that they hear."""
-        self._reception.tell_breakdown(text)
+    def live(self) -> None:
+        """Serve, as all that this process does. There is no terminal to show an error on: those who wait are told."""
+        # There are no cycles to be found, and a collection would have everybody wait.
+        gc.freeze()
+        gc.disable()
+        try:
+            self.serve()
+        except Exception:
+            import traceback
+
+            self._reception.tell_breakdown(traceback.format_exc())
+            raise
 
     def _pass_time(self) -> float | None:
         """Do what is due by now; return how many seconds there are until something else is, or None."""
@@ -130,16 +139,15 @@ class BrokerProcess:
             case Try(slot):
                 self._handle(self._memory.try_slot(slot))
             case Free(slot):
-                self._memory.slots.unmark(slot)
-                self._memory.slots.let_go(slot)
+                self._memory.free_slot(slot)
             case Inspect(pids):
                 self._handle(Inspected(tuple(found for pid in pids if (found := inspect(pid)) is not None)))
 
     def _send_array(self, peer: Peer, number: int, array: int, size_bytes: int) -> None:
         try:
-            fd = self._memory.open_array(array, size_bytes)
+            fds = self._memory.open_array(self._reception.name, array, size_bytes)
         except (OSError, OverflowError) as error:
             text = f"no memory of {size_bytes} bytes: {error}"
             self._reception.send(peer, encode_reply(number, Status.UNFIT, text))
             return
-        self._reception.send(peer, encode_reply(number, Status.DONE, array, has_memory=True), [fd])
+        self._reception.send(peer, encode_reply(number, Status.DONE, array, has_memory=True), fds)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import _socket
 import array
+import sys
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pytest_parpool.errors import ProtocolError
 from pytest_parpool.model.sync_moves import ConnectionId
 from pytest_parpool.model.sync_requests import Origin, Request
 from pytest_parpool.runtime.framing import FrameReader, frame
+from pytest_parpool.runtime.link_ends import is_of_system_call
 from pytest_parpool.runtime.slots import keep_fd
 from pytest_parpool.runtime.sockets import RawSocket
 from pytest_parpool.runtime.sync_codec import (
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 _READ_BYTES: Final = 16384
-_ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize)
+_HAS_FDS: Final = hasattr(_socket, "SCM_RIGHTS")
+_ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize) if _HAS_FDS else 0
 _FLAGS: Final = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 # A starter that dies takes those with it who wait behind it; that this often no other succeeds has other reasons.
 _MOST_ATTEMPTS: Final = 20
@@ -72,8 +75,7 @@ class Connection:
 
     def __init__(self, sock: RawSocket, hello: Hello) -> None:
         self._sock = sock
-        status = System.fstat(sock.fileno())
-        self._identity = (status.st_dev, status.st_ino)
+        self._identity = _identify(sock)
         self._reader = FrameReader()
         self._frames: list[bytes] = []
         self._fds: list[int] = []
@@ -125,10 +127,9 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether the descriptor is the socket that it was."""
         try:
-            status = System.fstat(self._sock.fileno())
+            return _identify(self._sock) == self._identity
         except OSError:  # It is closed.
             return False
-        return (status.st_dev, status.st_ino) == self._identity
 
     def take_fds(self) -> list[int]:
         """Return the descriptors that came since the last time; the caller owns them."""
@@ -175,7 +176,10 @@ class Connection:
     def _receive(self) -> bytes:
         while not self._frames:
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, _FLAGS)
+                if _HAS_FDS:
+                    data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, _FLAGS)
+                else:
+                    data, ancillary = self._sock.recv(_READ_BYTES), []
             except OSError as error:
                 if not is_of_system_call(error):
                     raise
@@ -206,6 +210,13 @@ def decode_sound_reply(data: bytes) -> Reply:
     return reply
 
 
-def is_of_system_call(error: OSError) -> bool:
-    """Whether the call itself failed, in the frame that catches it, and not a signal handler inside of it."""
-    return error.__traceback__ is not None and error.__traceback__.tb_next is None
+def _identify(sock: RawSocket) -> tuple[int, int]:
+    """Return what no other open socket has.
+
+    Raises:
+        OSError: If it is closed.
+    """
+    if sys.platform == "win32":  # No descriptor, and out of a test's reach.
+        return sock.fileno(), 0
+    status = System.fstat(sock.fileno())
+    return status.st_dev, status.st_ino

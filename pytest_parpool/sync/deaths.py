@@ -33,6 +33,10 @@ def watch(pid: int) -> int | None:
 
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, or what is left of it before its parent looks."""
+    if sys.platform == "win32":
+        from pytest_parpool.runtime.windows import kernel
+
+        return kernel.is_alive(pid)
     try:
         System.kill(pid, 0)
     except ProcessLookupError:

@@ -78,9 +78,8 @@ class Locks:
         if slot is None:
             slot = self._open(name)
         lane, where, test = connections.lane(), find_line(), connections.test
-        slots = connections.slots
-        assert slots is not None  # They came with the connection on which the slot's number came.
-        if slot >= 0 and not slots.is_marked(slot):
+        slots = connections.slots  # They came with the connection on which the slot's number came.
+        if slot >= 0 and slots is not None and not slots.is_marked(slot):
             if not slots.is_connected():
                 slots = connections.need_slots()
             hold = Hold(taken, slot, shown, lane, test, where)

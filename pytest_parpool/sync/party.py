@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from pytest_parpool.sync.errors import BrokerLostError, LockTimeoutError, NotHel
 from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.locking import Locks
 from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.services import SystemService
 from pytest_parpool.sync.system import System
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ class Party:
             for name in names:
                 self.arrays.pop(name, None)
                 self.locks.forget_name(name)
-            if self.connections.slots is not None:  # else nobody here has used anything
+            if self.connections.broker:  # else nobody here has used anything
                 self.connections.tell(ForgetNames(tuple(names)))
         except BrokerLostError:  # Then they are forgotten.
             pass
@@ -175,7 +177,7 @@ def join(token: str, owner_pid: int, name: str, test: str = "") -> Party:
     """
     party = _parties.get(token)
     if party is None:
-        party = Party(Service(token, owner_pid), name)
+        party = Party(SystemService(token, owner_pid), name)
         party.set_test(test or _work)
         # If two threads come at once, both get what the first has entered.
         party = _parties.setdefault(token, party)
@@ -213,5 +215,6 @@ def _end_claims() -> None:
         party.claimed.clear()
 
 
-# Afterwards, too: before the fork itself another thread may have its turn.
-os.register_at_fork(before=_end_claims, after_in_parent=_end_claims, after_in_child=_begin_anew)
+if sys.platform != "win32":
+    # Afterwards, too: before the fork itself another thread may have its turn.
+    os.register_at_fork(before=_end_claims, after_in_parent=_end_claims, after_in_child=_begin_anew)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -36,7 +35,7 @@ from pytest_parpool.runtime.sync_codec import (
 )
 from pytest_parpool.sync.party_watch import PartyWatch, RemoteParty
 from pytest_parpool.sync.peers import Peer, PeerGoneError
-from pytest_parpool.sync.poller import Poller
+from pytest_parpool.sync.poller import READABLE, WRITABLE, Poller
 from pytest_parpool.sync.postponed import Postponed
 
 _Decoded: TypeAlias = tuple[int, Origin, Request | Abandon]
@@ -55,11 +54,12 @@ class Reception:
         watch: Knows when processes end.
         token: The run's.
         owner_pid: The run's own process.
-        slots_fd: The descriptor of the locks' slots, which is sent to who wants it.
+        slots_fds: What leads to the locks' slots, which is sent to who wants it.
         handle: Tells the broker, and does what it says.
         end: Called when the run's own process says goodbye.
 
     Attributes:
+        name: The broker's, which no other has.
         peers: The connections that are open.
         postponed: What was asked and is not told to the broker yet.
     """
@@ -72,7 +72,7 @@ class Reception:
         watch: PartyWatch,
         token: str,
         owner_pid: int,
-        slots_fd: int,
+        slots_fds: list[int],
         handle: Callable[[SyncNotice], None],
         end: Callable[[], None],
     ) -> None:
@@ -82,10 +82,10 @@ class Reception:
         self._watch = watch
         self._token = token
         self._owner_pid = owner_pid
-        self._slots_fd = slots_fd
+        self._slots_fds = slots_fds
         self._handle = handle
         self._end = end
-        self._name = f"{os.getpid()}-{time.monotonic_ns()}"
+        self.name = f"{os.getpid()}-{time.monotonic_ns()}"
         self.peers: dict[ConnectionId, Peer] = {}
         self._parties: dict[str, RemoteParty] = {}
         self._party_of: dict[ConnectionId, RemoteParty] = {}
@@ -105,11 +105,11 @@ class Reception:
 
     def _read_or_write(self, peer: Peer, events: int) -> None:
         try:
-            if events & select.POLLOUT:
+            if events & WRITABLE:
                 peer.flush()
                 if not peer.has_unsent:
-                    self._poller.look_for(peer.fd, select.POLLIN)
-            if events & ~select.POLLOUT:
+                    self._poller.look_for(peer.fd, READABLE)
+            if events & ~WRITABLE:
                 self._take_in(peer, peer.receive())
         except PeerGoneError:
             self._part(peer)
@@ -208,8 +208,8 @@ class Reception:
         self._handle(Joined(peer.connection, party.party, pid, hello.name, hello.is_blocking))
         for connection, number in hello.abandoned:
             self._abandon(party, connection, number)
-        greeting = encode_greeting(Greeting(peer.connection, self._name))
-        self.send(peer, greeting, [self._slots_fd] if hello.wants_slots else None)
+        greeting = encode_greeting(Greeting(peer.connection, self.name))
+        self.send(peer, greeting, self._slots_fds if hello.wants_slots else None)
         if is_new:
             self._watch.add(party, self._bury)
 
@@ -256,7 +256,7 @@ class Reception:
             return  # Its end is read from it, too.
         if peer.has_unsent:
             # Nothing more is read from it until it reads: else its answers would pile up here.
-            self._poller.look_for(peer.fd, select.POLLOUT)
+            self._poller.look_for(peer.fd, WRITABLE)
 
     def tell_breakdown(self, text: str) -> None:
         """Tell all who are connected what went wrong here; it is the last that they hear."""

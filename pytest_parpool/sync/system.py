@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 
@@ -12,12 +13,13 @@ class System:
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
     getpid = staticmethod(os.getpid)
-    getuid = staticmethod(os.getuid)
-    kill = staticmethod(os.kill)
     lstat = staticmethod(os.lstat)
     mkdir = staticmethod(os.mkdir)
     monotonic = staticmethod(time.monotonic)
-    posix_spawn = staticmethod(os.posix_spawn)
     sleep = staticmethod(time.sleep)
     urandom = staticmethod(os.urandom)
-    waitpid = staticmethod(os.waitpid)
+    if sys.platform != "win32":
+        getuid = staticmethod(os.getuid)
+        kill = staticmethod(os.kill)
+        posix_spawn = staticmethod(os.posix_spawn)
+        waitpid = staticmethod(os.waitpid)

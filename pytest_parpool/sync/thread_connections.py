@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from pytest_parpool.errors import ParpoolError
 from pytest_parpool.model.sync_moves import ConnectionId
-from pytest_parpool.runtime.slots import PartySlots
+from pytest_parpool.runtime.slots import HAS_SLOTS, PartySlots
 from pytest_parpool.runtime.sync_codec import Hello
 from pytest_parpool.sync.connection import Connection, ConnectionLostError
 from pytest_parpool.sync.errors import BrokerLostError
@@ -40,7 +40,8 @@ class ThreadConnections:
     Attributes:
         name: As given; after a fork, another one.
         pid: This process's id.
-        slots: The shared memory; None until the first connection is open.
+        broker: The broker that it is connected with; empty until the first connection is open.
+        slots: The shared memory; None until then, and where there is none.
     """
 
     def __init__(self, service: Service, name: str, forget_holds: Callable[[], None]) -> None:
@@ -48,7 +49,7 @@ class ThreadConnections:
         self._forget_holds = forget_holds
         self.name = name
         self.slots: PartySlots | None = None
-        self._broker = ""
+        self.broker = ""
         self._is_lost = False
         self._begin()
 
@@ -112,16 +113,16 @@ class ThreadConnections:
         if self._is_lost:
             raise ConnectionLostError
         with self._opening:
-            wants_slots = self.slots is None or not self.slots.is_connected()
+            wants_slots = HAS_SLOTS and (self.slots is None or not self.slots.is_connected())
             abandoned = tuple(self._abandoned)
             token = self.service.token
             hello = Hello(token, self.name, self._key, self.pid, wants_slots, abandoned, kind.is_blocking)
             # A second broker would know nothing of what the first one kept.
-            connection = kind.open(self.service, hello, may_start=not self._broker)
-            if self._broker not in {"", connection.broker}:
+            connection = kind.open(self.service, hello, may_start=not self.broker)
+            if self.broker not in {"", connection.broker}:
                 connection.close()
                 raise ConnectionLostError
-            self._broker = connection.broker
+            self.broker = connection.broker
             for fd in connection.take_fds():
                 # Never closed: that would free all locks of this process.
                 if self.slots is None:

@@ -25,6 +25,7 @@ from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Broken, Collected, Left, Ready
 from pytest_parpool.policy.matching import difference, places
+from pytest_parpool.runtime import outputs
 from pytest_parpool.runtime.launched import allow_interrupts
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
 from pytest_parpool.stash import SETTINGS
@@ -176,7 +177,8 @@ class SpawnedWorker:
             return result
         for name, plugin in own.items():
             session.config.pluginmanager.register(plugin, name)
-        link.post(Ready(os.getpid(), (*pytest_internals.capture_fds(session.config), self._stack_fd)))
+        fds = (*pytest_internals.capture_fds(session.config), self._stack_fd)
+        link.post(Ready(os.getpid(), outputs.tell_fds(fds)))
         link.flush()
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -107,4 +108,6 @@ def start_method_of(context: Any) -> str | None:
         name = get_start_method()
     if name not in {"fork", "spawn", "forkserver"}:
         raise ValueError(f"context must be 'fork' or 'spawn', not {name!r}")
+    if name != "spawn" and sys.platform == "win32":
+        raise ValueError(f"context must be 'spawn' on Windows, not {name!r}")
     return "spawn" if name == "forkserver" else str(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -62,4 +63,5 @@ class ForkGate:
 
 
 fork_gate = ForkGate()
-os.register_at_fork(after_in_child=fork_gate.begin_anew)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=fork_gate.begin_anew)

@@ -6,7 +6,6 @@ child writes to the descriptors appears, but is not kept.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 _write = os.write
 _truncate = os.ftruncate
+_seek = os.lseek
 
 # Of a flood its end is enough; so much is kept at least, and at most twice as much.
 MOST_BYTES: Final = 1 << 16
@@ -28,9 +28,6 @@ class OutputCopy:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        if fd >= 0:
-            # Else the file would begin with a hole after it was emptied.
-            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         self._size = 0
         self._end = b""
 
@@ -59,6 +56,7 @@ class OutputCopy:
     def _clear(self) -> None:
         try:
             _truncate(self._fd, 0)
+            _seek(self._fd, 0, os.SEEK_SET)  # Else it would begin with a hole.
         except OSError:
             pass
         self._size = 0

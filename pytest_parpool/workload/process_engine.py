@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,6 @@ from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.runtime.spawner import Spawner
-from pytest_parpool.runtime.template import Template
 from pytest_parpool.workload.engine import Job, Task
 from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.pickling import dump_job
@@ -67,6 +67,8 @@ class ProcessEngine:
         workers = worker_ids(processes)
         pool = None
         if choose_start_method(start_method) == "fork":
+            from pytest_parpool.runtime.template import Template
+
             main = TaskWorker(initializer, initargs, environment)
             start: Callable[[Lifeline, Ledger], Spawner] = functools.partial(Template, None, main, own_sessions=False)
             with fork_gate.closed(_PATIENCE_SECONDS) as is_quiet:
@@ -75,11 +77,11 @@ class ProcessEngine:
         # What takes long to be ready is begun at once: an initializer, a fresh interpreter.
         is_by_need = share is not None or (pool is not None and initializer is None)
         if pool is None:
-            from pytest_parpool.runtime.launcher import Launcher
+            from pytest_parpool.runtime.launch import start_launcher
             from pytest_parpool.workload.spawned import order_launch
 
             launch = order_launch(initializer, initargs, environment)
-            pool = RunningPool(workers, functools.partial(Launcher, launch), TaskChannel)
+            pool = RunningPool(workers, functools.partial(start_launcher, launch), TaskChannel)
         pool.spawn_ahead(workers[:1] if is_by_need else workers)
         self._service = Service(
             pool,
@@ -158,5 +160,6 @@ def _let_go_in_child() -> None:
         service.let_go_in_child()
 
 
-os.register_at_fork(after_in_child=_let_go_in_child)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go_in_child)
 atexit.register(_end_all)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.messages import Broken
-from pytest_parpool.runtime.launcher import Launch
+from pytest_parpool.runtime.launch import Launch
 from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.workload.engine import Job
 from pytest_parpool.workload.pickling import dump_job, load_job

@@ -26,6 +26,8 @@ def choose_start_method(wanted: str | None) -> str:
     """
     if wanted is not None:
         return wanted
+    if sys.platform == "win32":
+        return "spawn"
     this = threading.current_thread()
     if any(thread is not this and thread.name != THREAD_NAME for thread in threading.enumerate()):
         return "spawn"

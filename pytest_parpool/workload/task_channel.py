@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import sys
 from collections.abc import Iterable
 from typing import cast
 
@@ -46,7 +47,7 @@ class TaskChannel(Channel):
         while buffers:
             some = [buffers[place] for place in range(min(len(buffers), _MOST_BUFFERS))]
             try:
-                count = self._socket.sendmsg(some)
+                count = self._send_some(some)
             except BlockingIOError:
                 return
             except OSError:
@@ -60,6 +61,11 @@ class TaskChannel(Channel):
                     break
                 buffers.popleft()
                 count -= size
+
+    def _send_some(self, buffers: list[Buffer]) -> int:
+        if sys.platform == "win32":
+            return self._socket.send(buffers[0])
+        return self._socket.sendmsg(buffers)
 
     def receive(self, limit: int = FAIR_SHARE_BYTES) -> list[Event]:
         """Return the events that have come; ``Spoiled`` is the last one. Sets ``is_ended`` then, and at end-of-file."""

@@ -8,7 +8,6 @@ is then replaced; so nothing need be consistent behind it.
 from __future__ import annotations
 
 import collections
-import os
 
 from pytest_parpool.model.messages import Recalled
 from pytest_parpool.model.task_messages import Assignment, Do, Leave, TaskEvent
@@ -19,15 +18,6 @@ from pytest_parpool.workload.task_codec import decode_command, encode_event
 
 _BULK_BYTES = 1 << 15
 _SOCKET_BYTES = 1 << 20  # A large result leaves in one go, if the kernel allows it.
-_MOST_BUFFERS = 256  # in one system call; IOV_MAX is 1024 wherever we run
-
-
-class _System:
-    """The operating system's own functions, whatever a task has put in their place."""
-
-    readv = staticmethod(os.readv)
-    write = staticmethod(os.write)
-    writev = staticmethod(os.writev)
 
 
 class TaskLink:
@@ -89,7 +79,7 @@ class TaskLink:
         if not self._link.is_connected():
             raise LinkLostError
         try:
-            count = _System.readv(self._link.fd, [self._reader.space()])
+            count = self._link.end.read_into(self._reader.space())
         except OSError as error:
             raise LinkLostError from error
         if not count:
@@ -118,14 +108,10 @@ class TaskLink:
             if not self._link.is_connected():
                 raise LinkLostError
             try:
-                count = _write(self._link.fd, buffers[:_MOST_BUFFERS])
+                count = self._link.end.write_some(buffers)
             except OSError as error:
                 raise LinkLostError from error
             buffers = _without(buffers, count)
-
-
-def _write(fd: int, buffers: list[Buffer]) -> int:
-    return _System.write(fd, buffers[0]) if len(buffers) == 1 else _System.writev(fd, buffers)
 
 
 def _without(buffers: list[Buffer], count: int) -> list[Buffer]:

@@ -24,6 +24,7 @@ from pytest_parpool.model.records import prepare
 from pytest_parpool.model.task_messages import Assignment, Begun, Do, Done, Leave, Part
 from pytest_parpool.runtime.interrupts import raise_interrupts
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.runtime.outputs import tell_fds
 from pytest_parpool.workload.calls import OneArgumentCalls
 from pytest_parpool.workload.descriptions import describe_job
 from pytest_parpool.workload.engine import Job, Raised, Returned
@@ -33,6 +34,8 @@ from pytest_parpool.workload.task_link import TaskLink
 
 _exit = os._exit
 _clock = time.perf_counter
+
+_kept_files: list[object] = []
 
 
 class TaskWorker:
@@ -70,7 +73,7 @@ class TaskWorker:
             os.environ.update(self._environment)
         try:
             if self._is_initialized(tasks):
-                tasks.send(Ready(os.getpid(), (output_fd, -1, fault_fd)))
+                tasks.send(Ready(os.getpid(), tell_fds((output_fd, -1, fault_fd))))
                 _serve(tasks, output)
         except LinkLostError:
             # A task closed our descriptors, or the owner is gone. Nothing more can be told; the code says it.
@@ -109,9 +112,15 @@ def _leave_owner(worker: WorkerId) -> int:
 
 
 def _make_file(name: str) -> int:
-    """Return the descriptor of a file without a name in the file system, or -1 where there is no such thing."""
+    """Return the descriptor of a file that is gone with its last descriptor, or -1 where others could not open it."""
     if sys.platform == "linux":
         return os.memfd_create(name, os.MFD_CLOEXEC)
+    if sys.platform == "win32":
+        import tempfile
+
+        file = tempfile.TemporaryFile(prefix=name, buffering=0)  # noqa: SIM115  -- it lives as long as the worker
+        _kept_files.append(file)
+        return file.fileno()
     return -1
 
 

@@ -40,7 +40,7 @@ from pytest_parpool.sync.lock import Lock
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party, join
 from pytest_parpool.sync.reception import MOST_TOLD
-from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.unix_service import UnixService
 from tests.sharing import DEADLINE_SECONDS, Child, Interrupter, brokers, is_marked, is_marked_slot, until
 
 NAME = "db"
@@ -76,7 +76,7 @@ def test_eight_start_one_broker(token: str, party: Party) -> None:
         os.close(start_write)
         os.read(start_read, 1)  # the end of the pipe comes for all at once
         SharedObjects(join(token, party.service.owner_pid, "gw")).event("e").is_set()
-        return party.connections._broker
+        return party.connections.broker
 
     children = [Child(begin) for _ in range(8)]
     os.close(start_write)
@@ -147,7 +147,7 @@ def test_who_asks_after_the_end_is_told(token: str, objects: SharedObjects) -> N
 
 def test_where_sockets_have_no_abstract_names(token: str) -> None:
     """There the address is in a folder of this user's alone, and both are gone with the broker."""
-    service = Service(token, os.getpid(), has_abstract_names=False)
+    service = UnixService(token, os.getpid(), has_abstract_names=False)
     event = SharedObjects(Party(service, "gw0")).event("e")
     event.set()
     assert event.is_set()
@@ -160,7 +160,7 @@ def test_where_sockets_have_no_abstract_names(token: str) -> None:
 
 def test_where_processes_cannot_be_watched(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """There the broker looks after them once a second."""
-    service = Service(token, os.getpid())
+    service = UnixService(token, os.getpid())
     listener = service._try_bind()
     assert listener is not None
     ready_read, ready_write = os.pipe()

@@ -24,7 +24,7 @@ from pytest_parpool.model.ids import ItemIndex, WorkerId
 from pytest_parpool.model.messages import Asked, Drain, Finished, Interrupted, Left, Ready, WarningSeen
 from pytest_parpool.model.notices import Gone
 from pytest_parpool.runtime.exit_watch import ExitWatch
-from pytest_parpool.runtime.launcher import Launch
+from pytest_parpool.runtime.launch import Launch
 from pytest_parpool.runtime.outputs import LastOutput
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.running_pool import RunningPool

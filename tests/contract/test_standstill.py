@@ -22,7 +22,7 @@ from pytest_parpool.sync.errors import BrokerLostError, DeadlockError
 from pytest_parpool.sync.inspection import inspect
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party, join
-from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.unix_service import UnixService
 from tests.sharing import DEADLINE_SECONDS, Child, brokers, until
 
 if sys.platform != "linux":
@@ -163,7 +163,7 @@ def test_silence_where_nobody_listens(token: str, party: Party) -> None:
 
 def test_the_owner_is_heard(token: str) -> None:
     """When all of its workers wait, they are told."""
-    service = Service(token, os.getpid())
+    service = UnixService(token, os.getpid())
     worker = Child(lambda: wait_for_another(token, os.getppid()))
     until(lambda: is_waiting(token, os.getpid()), "the worker does not wait")
 
@@ -183,7 +183,7 @@ def test_nobody_else_is_heard(token: str) -> None:
     with prepared(lambda: None) as owner:
         worker = Child(lambda: wait_for_another(token, owner))
         until(lambda: is_waiting(token, owner), "the worker does not wait")
-        service = Service(token, owner)
+        service = UnixService(token, owner)
         for _ in range(10):
             service.tell_silence((worker.pid,), time.monotonic())
             assert not is_told(worker, 2 * SETTLED_SECONDS)

@@ -28,6 +28,25 @@ def test_describe(exit_: Exit, text: str) -> None:
     assert exit_.describe() == text
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (0xC0000005, "exit code 0xc0000005, access violation"),
+        (0xC00000FD, "exit code 0xc00000fd, stack overflow"),
+        (0x80000003, "exit code 0x80000003"),
+    ],
+)
+def test_what_windows_ends_a_process_with(code: int, text: str) -> None:
+    """Nobody knows these numbers but in hexadecimal, and the usual ones have names."""
+    assert Exit(code).describe() == text
+
+
+def test_killed_where_signals_have_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no SIGKILL; a worker that we have ended there is called killed."""
+    monkeypatch.delattr(signal, "SIGKILL")
+    assert Exit(-9).describe() == "killed"
+
+
 def test_a_lost_channel() -> None:
     """A worker that could not reach the controller any more says what a test probably did."""
     assert "closed or replaced the worker's file descriptors" in Exit(CHANNEL_LOST_CODE).describe()

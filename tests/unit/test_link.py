@@ -29,9 +29,11 @@ from pytest_parpool.model.messages import (
     WarningSeen,
 )
 from pytest_parpool.runtime import link as link_module
+from pytest_parpool.runtime import link_ends
 from pytest_parpool.runtime.codec import decode_events, encode
 from pytest_parpool.runtime.framing import FrameReader, frame
 from pytest_parpool.runtime.link import Inbox, LinkLostError, WorkerLink
+from pytest_parpool.runtime.link_ends import FdEnd, SocketEnd
 
 assert sys.platform != "win32"  # There are no workers to test, and type checkers know it.
 
@@ -79,13 +81,13 @@ def storm() -> Iterator[Storm]:
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[WorkerLink, socket.socket]]:
+@pytest.fixture(params=[lambda sock: FdEnd(sock.fileno()), SocketEnd], ids=["descriptor", "socket"])
+def ends(request: pytest.FixtureRequest) -> Iterator[tuple[WorkerLink, socket.socket]]:
     """A link, and the controller's end of its socket."""
     ours, theirs = socket.socketpair()
     ours.settimeout(DEADLINE_SECONDS)
     with ours, theirs:
-        yield WorkerLink(theirs.fileno()), ours
+        yield WorkerLink(request.param(theirs)), ours
 
 
 def command(sock: socket.socket, *commands: Command) -> None:
@@ -182,7 +184,7 @@ def test_a_closed_descriptor_is_noticed() -> None:
     """Closing it makes every use raise, and none of them waits."""
     ours, theirs = socket.socketpair()
     with ours:
-        link = WorkerLink(theirs.detach())
+        link = WorkerLink(FdEnd(theirs.detach()))
         assert link.is_connected()
         os.close(link.fd)
         assert not link.is_connected()
@@ -196,7 +198,7 @@ def test_a_foreign_file_under_our_number_gets_nothing(tmp_path: Path) -> None:
     """A file that a test opened under the link's number is neither written to nor read from."""
     ours, theirs = socket.socketpair()
     with ours:
-        link = WorkerLink(theirs.detach())
+        link = WorkerLink(FdEnd(theirs.detach()))
         file = tmp_path / "file"
         file.write_bytes(b"not ours")
         with file.open("r+b") as foreign:
@@ -310,7 +312,7 @@ def test_what_was_read_before_a_handler_raised_is_taken_in_next(
     assert link.items == [7]
 
 
-@pytest.mark.parametrize("call", ["read", "write", "fstat"])
+@pytest.mark.parametrize("call", ["read", "write", "is_intact"])
 def test_an_error_of_a_handler_is_not_the_end_of_the_connection(
     ends: tuple[WorkerLink, socket.socket], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -323,10 +325,26 @@ def test_an_error_of_a_handler_is_not_the_end_of_the_connection(
         raise StormError
 
     with monkeypatch.context() as patch:
-        patch.setattr(link_module._System, call, raise_as_a_handler)
+        patch.setattr(link._end, call, raise_as_a_handler)
         with pytest.raises(StormError):
             (link.flush if call == "write" else link.receive)()
     link.receive()
     link.flush()
     assert link.inbox.waits == 1
     assert read_events(controller, 1) == [Troubled(ItemIndex(0))]
+
+
+def test_an_error_of_a_handler_is_not_the_end_of_the_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither while it is compared with what it was."""
+
+    def raise_as_a_handler(*args: object) -> None:
+        raise StormError
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        end = FdEnd(theirs.fileno())
+        with monkeypatch.context() as patch:
+            patch.setattr(link_ends._System, "fstat", raise_as_a_handler)
+            with pytest.raises(StormError):
+                end.is_intact()
+        assert end.is_intact()

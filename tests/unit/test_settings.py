@@ -59,6 +59,7 @@ def read(
     *,
     auto_count: Callable[[], int] = lambda: AUTO_COUNT,
     has_fork: bool = True,
+    has_workers: bool = True,
 ) -> Settings:
     """Return the settings for a command line and ini values."""
     return read_settings(
@@ -67,6 +68,7 @@ def read(
         auto_count=auto_count,
         new_testrunuid=lambda: "fresh",
         has_fork=has_fork,
+        has_workers=has_workers,
     )
 
 
@@ -223,15 +225,21 @@ class TestProcesses:
         """Without pytest's debugging plugin there is no ``--pdb`` to be incompatible with."""
         option = parse("-n 2")
         del option.usepdb, option.trace
-        assert (
-            read_settings(option, INI_DEFAULTS.__getitem__, auto_count=must_not_be_called, has_fork=True).processes == 2
-        )
+        settings = read_settings(option, INI_DEFAULTS.__getitem__, auto_count=must_not_be_called, has_workers=True)
+        assert settings.processes == 2
 
     def test_no_fork(self) -> None:
-        """A platform without fork runs suites without workers, and says so if it is asked for some."""
-        assert read("-n 0", has_fork=False).processes == 0
+        """Where nothing can be forked, that is no start method; ``auto`` is."""
+        assert read("-n 2", has_fork=False).start_method == "auto"
         with pytest.raises(BadSettingError) as caught:
-            read("-n 2", has_fork=False)
+            read("-n 2 --start-method fork", has_fork=False)
+        assert str(caught.value) == "--start-method: 'fork' is not allowed; give one of auto, spawn"
+
+    def test_no_workers(self) -> None:
+        """A platform without processes runs suites without workers, and says so if it is asked for some."""
+        assert read("-n 0", has_workers=False).processes == 0
+        with pytest.raises(BadSettingError) as caught:
+            read("-n 2", has_workers=False)
         assert str(caught.value) == (
             "-n/--numprocesses: 2 is not allowed, because there are no workers on this platform; give -n 0"
         )

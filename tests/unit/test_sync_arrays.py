@@ -12,13 +12,13 @@ from pytest_parpool.sync.array import Array
 from pytest_parpool.sync.errors import NumpyMissingError
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party
-from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.services import SystemService
 
 
 @pytest.fixture
 def party() -> Party:
     """This process in a run whose broker is never started."""
-    return Party(Service("unit", 1), "gw0")
+    return Party(SystemService("unit", 1), "gw0")
 
 
 @pytest.mark.parametrize("shape", [0, -1, (), (2, 0), 1.5, None, "2", (1, "2"), ((1,), 2)])

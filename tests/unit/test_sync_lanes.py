@@ -11,12 +11,12 @@ import pytest
 from pytest_parpool.sync.lanes import lane_of, running_task
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party
-from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.services import SystemService
 
 
 def test_tasks_have_lanes_of_their_own() -> None:
     """A task keeps its number; neither another task nor its thread has it."""
-    connections = Party(Service("unit", 1), "gw0").connections
+    connections = Party(SystemService("unit", 1), "gw0").connections
 
     async def lanes() -> tuple[int, int]:
         first = connections.lane()
@@ -59,6 +59,6 @@ def test_without_asyncio(monkeypatch: pytest.MonkeyPatch, module: types.ModuleTy
 @pytest.mark.parametrize("name", ["", None, 5])
 def test_names_are_texts(kind: str, name: object) -> None:
     """Anything else is refused where it is given, and the message names the argument."""
-    objects = SharedObjects(Party(Service("unit", 1), "gw0"))
+    objects = SharedObjects(Party(SystemService("unit", 1), "gw0"))
     with pytest.raises(ValueError, match=r"^name: .* is not allowed"):
         getattr(objects, kind)(name)

@@ -20,7 +20,7 @@ from pytest_parpool.sync.holds import Hold
 from pytest_parpool.sync.objects import SharedObjects
 from pytest_parpool.sync.party import Party
 from pytest_parpool.sync.queue import Queue
-from pytest_parpool.sync.service import Service
+from pytest_parpool.sync.services import SystemService
 
 OWNER_PID = 1
 
@@ -28,7 +28,7 @@ OWNER_PID = 1
 @pytest.fixture
 def objects() -> SharedObjects:
     """The shared objects of a run whose broker is never started."""
-    return SharedObjects(Party(Service("unit", OWNER_PID), "gw0"))
+    return SharedObjects(Party(SystemService("unit", OWNER_PID), "gw0"))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_counts_are_whole_numbers_from_one_on(objects: SharedObjects, count: Any
 
 def test_proxies_are_equal_by_kind_and_name(objects: SharedObjects) -> None:
     """Two proxies of an object are one key; another kind, name or run is another."""
-    lock, elsewhere = objects.lock("a"), SharedObjects(Party(Service("other", OWNER_PID), "gw0"))
+    lock, elsewhere = objects.lock("a"), SharedObjects(Party(SystemService("other", OWNER_PID), "gw0"))
     assert lock == objects.lock("a")
     assert len({lock, objects.lock("a"), objects.rlock("a"), objects.lock("b"), objects.event("a")}) == 4
     assert lock != objects.rlock("a")

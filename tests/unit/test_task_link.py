@@ -15,6 +15,7 @@ from pytest_parpool.model.messages import Command, Event, Recalled
 from pytest_parpool.model.task_messages import Assignment, Do, Done, Leave, Part, Spoiled, TaskCommand
 from pytest_parpool.runtime.ledger import Page
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
+from pytest_parpool.runtime.link_ends import FdEnd
 from pytest_parpool.workload.task_channel import TaskChannel
 from pytest_parpool.workload.task_codec import encode_event
 from pytest_parpool.workload.task_link import TaskLink
@@ -31,7 +32,7 @@ class Ends:
         self.channel = TaskChannel(ours)
         self.page = Page.private()
         self.raw = theirs
-        self.link = TaskLink(WorkerLink(theirs.fileno(), self.page))
+        self.link = TaskLink(WorkerLink(FdEnd(theirs.fileno()), self.page))
 
     def command(self, *commands: TaskCommand) -> None:
         """Send commands to the worker."""
