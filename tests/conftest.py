@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator
 
@@ -11,6 +12,9 @@ import pytest
 pytest_plugins = ("pytester",)
 
 FORBIDDEN = "PYTHONDONTWRITEBYTECODE"
+
+# What is about one system only is not there on others.
+collect_ignore = [] if sys.platform == "win32" else ["windows"]
 
 
 @pytest.hookimpl(wrapper=True)

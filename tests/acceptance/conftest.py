@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.acceptance.prepared import WORKERS_SWITCH
 from tests.acceptance.runs import START_METHOD
 
-START_METHODS = ("fork", "spawn")
+START_METHODS = ("fork", "spawn") if hasattr(os, "fork") else ("spawn",)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -17,8 +19,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what would run the same twice: a single case that is marked, a ``mode`` without workers."""
-    items[:] = [item for item in items if not _is_repetition(item)]
+    """Leave out what would run the same twice: a single case that is marked, a ``mode`` without workers.
+
+    And what is about a start method that this system does not have.
+    """
+    items[:] = [item for item in items if not _is_repetition(item) and _is_possible(item)]
+
+
+def _is_possible(item: pytest.Item) -> bool:
+    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters.get("start_method") in (None, "auto", *START_METHODS)
 
 
 def _is_repetition(item: pytest.Item) -> bool:

@@ -1,0 +1,1 @@
+"""What is different on Windows. Collected there only; `tools/wine.py` runs it without Windows."""
