@@ -41,19 +41,27 @@ def keep_lines_whole(config: pytest.Config) -> None:
     write(2)). With a buffer in between, a record longer than that would be written in pieces.
     """
     handler: Any = pytest_internals.log_file_handler(config)
-    if handler is None or sys.platform == "win32":
+    if handler is None:
         return
-    import fcntl
-
     old = handler.stream
-    fd = os.dup(old.fileno())
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
     new = io.TextIOWrapper(
-        io.FileIO(fd, "w"),
+        _open_to_append(old),
         encoding=old.encoding,
         errors=old.errors,
-        newline="",
         write_through=True,
     )
     handler.setStream(new)
     old.close()
+
+
+def _open_to_append(file: Any) -> io.FileIO:
+    """Return an open file once more, such that everything is written to its end in one step."""
+    if sys.platform == "win32":
+        from pytest_parpool.runtime.windows.shared_file import SharedFile
+
+        return SharedFile(file.name)
+    import fcntl
+
+    fd = os.dup(file.fileno())
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+    return io.FileIO(fd, "w")

@@ -32,7 +32,9 @@ def until(claim: Callable[[], bool], text: str) -> None:
 
 def start(suite: pytest.Pytester, *arguments: str) -> subprocess.Popen[bytes]:
     """Start a run that goes on meanwhile."""
-    return suite.popen([sys.executable, "-m", "pytest", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = [sys.executable, "-m", "pytest", *arguments]
+    run: subprocess.Popen[bytes] = suite.popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return run
 
 
 def happened(suite: pytest.Pytester, name: str) -> str:
@@ -317,3 +319,29 @@ def test_coverage_is_that_of_the_plain_run(suite: pytest.Pytester, options: tupl
     plain = measure("-p", "no:parpool")
     assert plain
     assert measure("-n", "2") == plain
+
+
+# --- Files that all write to ------------------------------------------------------------------------------------------
+
+
+def test_a_log_file_holds_every_line(suite: pytest.Pytester) -> None:
+    """Each worker's lines are whole and in order."""
+    suite.makepyfile(
+        """
+        import logging
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_logs(parpool, number):
+            parpool.barrier("both", 2).wait(timeout=60)
+            for line in range(500):
+                logging.warning("%s:%s:%s", number, line, "x" * 200)
+        """
+    )
+    runs.run(suite, "-n", "2", "--log-file=all.log", "--log-file-format=%(message)s").assert_outcomes(passed=2)
+    lines = (suite.path / "all.log").read_text().splitlines()
+    for number in range(2):
+        assert [line for line in lines if line.startswith(f"{number}:")] == [
+            f"{number}:{line}:{'x' * 200}" for line in range(500)
+        ]
+    assert len(lines) == 1000

@@ -4,5 +4,6 @@
 - ``job``: a worker and what it starts, which end with the controller.
 - ``launcher``: starts workers, and says how they ended.
 - ``launched``: what a worker does first.
+- ``shared_file``: a file to whose end all may write.
 - ``interrupts``: how Ctrl-C gets to a worker, which has no part in the console's.
 """

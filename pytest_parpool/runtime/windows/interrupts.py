@@ -10,6 +10,7 @@ import _thread
 import os
 import signal
 from collections.abc import Callable
+from types import FrameType
 
 from pytest_parpool.runtime.windows import kernel
 from pytest_parpool.runtime.windows.job import interrupt_name
@@ -18,9 +19,18 @@ _SIGINT = int(signal.SIGINT)
 
 
 def allow_interrupts() -> None:
-    """Have SIGINT raised in this worker whenever the controller says so; one that was said before is raised here."""
+    """Have SIGINT raised in this worker whenever the controller says so; one that was said before is raised here.
+
+    Ctrl-Break, which the console sends to everybody, kills whoever does nothing about it; the controller does.
+    """
+    if signal.getsignal(signal.SIGBREAK) is signal.SIG_DFL:
+        signal.signal(signal.SIGBREAK, _disregard)
     event = kernel.open_event(interrupt_name(os.getpid()))
     _thread.start_new_thread(_pass_on, (event, kernel.wait_for, signal.raise_signal))
+
+
+def _disregard(number: int, frame: FrameType | None) -> None:
+    """Take no notice."""
 
 
 def _pass_on(event: int, wait_for: Callable[[int], bool], raise_signal: Callable[[int], None]) -> None:

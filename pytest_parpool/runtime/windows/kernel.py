@@ -36,6 +36,8 @@ _terminate_job = _declare("TerminateJobObject", wintypes.BOOL, wintypes.HANDLE, 
 _create_event = _declare(
     "CreateEventW", wintypes.HANDLE, wintypes.LPVOID, wintypes.BOOL, wintypes.BOOL, wintypes.LPCWSTR
 )
+_create_mutex = _declare("CreateMutexW", wintypes.HANDLE, wintypes.LPVOID, wintypes.BOOL, wintypes.LPCWSTR)
+_release_mutex = _declare("ReleaseMutex", wintypes.BOOL, wintypes.HANDLE)
 _open_event = _declare("OpenEventW", wintypes.HANDLE, wintypes.DWORD, wintypes.BOOL, wintypes.LPCWSTR)
 _set_event = _declare("SetEvent", wintypes.BOOL, wintypes.HANDLE)
 
@@ -190,6 +192,28 @@ def open_handle_of(pid: int, handle: int) -> int:
     finally:
         _winapi.CloseHandle(process)
     return msvcrt.open_osfhandle(ours, os.O_RDONLY)
+
+
+# --- Mutexes: one process at a time -----------------------------------------------------------------------------------
+
+
+def make_mutex(name: str) -> int:
+    """Return what all processes have under this name; when one ends with it, the next one gets it.
+
+    Raises:
+        OSError: If there can be none.
+    """
+    return _checked(_create_mutex(None, False, name))
+
+
+def enter(mutex: int) -> None:
+    """Wait until no other thread of any process has it, and take it."""
+    _winapi.WaitForSingleObject(mutex, _winapi.INFINITE)
+
+
+def leave(mutex: int) -> None:
+    """Let the next one have it."""
+    _release_mutex(mutex)
 
 
 def _checked(result: int | None) -> int:
