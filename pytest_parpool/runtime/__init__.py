@@ -7,7 +7,7 @@
 * ``spawner``: what starts workers, as an interface; ``template``: the clean process that forks them.
 * ``launcher``: starts fresh interpreters instead; ``launch``: with what; ``launched``: what these do first;
   ``exit_watch``: sees them end.
-* ``windows``: all of that there.
+* ``windows``: all of that there; ``launchers``: which of these.
 * ``lifeline``: ends workers whose controller is gone.
 * ``ledger``: what of its hand a worker has claimed, so that the rest can be taken back.
 * ``memory``: what processes share that are no copies of one another; ``slots``: the locks that are in such memory.

@@ -11,9 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.model.records import Record, record
 from pytest_parpool.runtime.launched import HASH_SEED
-from pytest_parpool.runtime.ledger import Ledger
-from pytest_parpool.runtime.lifeline import Lifeline
-from pytest_parpool.runtime.spawner import Spawner
 
 
 @record
@@ -85,18 +82,3 @@ def interpreter_options() -> list[str]:
         if option not in options:
             options += ["-X", option]
     return options
-
-
-def start_launcher(launch: Launch, lifeline: Lifeline, ledger: Ledger) -> Spawner:
-    """Return what starts fresh interpreters on this system. Arguments as ``Launcher``'s.
-
-    Raises:
-        OSError: If the system has no descriptors left.
-    """
-    if sys.platform == "win32":
-        from pytest_parpool.runtime.windows.launcher import JobLauncher
-
-        return JobLauncher(launch, ledger)  # A job is a lifeline, too.
-    from pytest_parpool.runtime.launcher import Launcher
-
-    return Launcher(launch, lifeline, ledger)

@@ -85,6 +85,6 @@ class WorkerPool:
         Raises:
             OSError: If the system gives no descriptors.
         """
-        from pytest_parpool.runtime.launch import start_launcher
+        from pytest_parpool.runtime.launchers import start_launcher
 
         return RunningPool(self.workers, functools.partial(start_launcher, launch))

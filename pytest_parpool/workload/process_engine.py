@@ -77,7 +77,7 @@ class ProcessEngine:
         # What takes long to be ready is begun at once: an initializer, a fresh interpreter.
         is_by_need = share is not None or (pool is not None and initializer is None)
         if pool is None:
-            from pytest_parpool.runtime.launch import start_launcher
+            from pytest_parpool.runtime.launchers import start_launcher
             from pytest_parpool.workload.spawned import order_launch
 
             launch = order_launch(initializer, initargs, environment)
