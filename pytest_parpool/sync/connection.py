@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import select
 import sys
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -46,8 +47,11 @@ _READ_BYTES: Final = 16384
 _HAS_FDS: Final = hasattr(_socket, "SCM_RIGHTS")
 _ANCILLARY_BYTES: Final = _socket.CMSG_SPACE(array.array("i").itemsize) if _HAS_FDS else 0
 _FLAGS: Final = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+_LOOK_SECONDS: Final = 0.2
 # A starter that dies takes those with it who wait behind it; that this often no other succeeds has other reasons.
 _MOST_ATTEMPTS: Final = 20
+
+_select = select.select
 
 _NOBODY: Final = Origin(0, "", "")
 
@@ -179,6 +183,9 @@ class Connection:
                 if _HAS_FDS:
                     data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, _FLAGS)
                 else:
+                    # No signal cuts a read off there: handlers run in between.
+                    while not _select([self._sock], [], [], _LOOK_SECONDS)[0]:
+                        pass
                     data, ancillary = self._sock.recv(_READ_BYTES), []
             except OSError as error:
                 if not is_of_system_call(error):

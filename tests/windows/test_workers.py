@@ -244,11 +244,14 @@ INTERRUPTED = """
 """
 
 
-def test_ctrl_c_interrupts_tests(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    "wait", ["time.sleep(600)", "parpool.event('never').wait()", "while True: pass"], ids=["sleep", "event", "loop"]
+)
+def test_ctrl_c_interrupts_tests(suite: pytest.Pytester, wait: str) -> None:
     """Fixtures are torn down, and the summary names what was interrupted."""
     suite.makeconftest(INTERRUPTED.format(count=1))
     suite.makepyfile(
-        """
+        f"""
         import time
         import happenings
         import pytest
@@ -258,9 +261,10 @@ def test_ctrl_c_interrupts_tests(suite: pytest.Pytester) -> None:
             yield
             happenings.tell("torn_down")
 
-        def test_long(around):
+        def test_long(around, parpool):
+            parpool.event("never").is_set()
             happenings.tell("running")
-            time.sleep(600)
+            {wait}
         """
     )
     result = runs.run(suite, "-n", "1")
