@@ -29,10 +29,10 @@ from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.workload.engine import Cancelled, Outcome, Task, Unstartable
 from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.pickling import load_outcome
+from pytest_parpool.workload.service_threads import THREAD_NAME, note_end
 from pytest_parpool.workload.shares import Share
 from pytest_parpool.workload.task_pool import TaskPool, Told
 
-THREAD_NAME = "parpool-pool"
 # How often it is looked whether tasks that wait may run on slots that others have left.
 _LOOK_SECONDS = 0.02
 
@@ -234,6 +234,7 @@ class Service:
                 self._share.close()
             self._tell([(number, rest) for number in list(self._tasks)])
             fork_gate.rest()
+            note_end()
 
     def _live(self) -> None:
         """Do what comes, until nothing can come any more."""

@@ -8,7 +8,7 @@ import threading
 import time
 
 from pytest_parpool.runtime.thread_counts import python_thread_count
-from pytest_parpool.workload.service import THREAD_NAME
+from pytest_parpool.workload.service_threads import THREAD_NAME, await_ends
 
 # A thread that has been joined, as that of the pool before, is seen for a moment yet.
 _LOOK_SECONDS = 0.0002
@@ -32,6 +32,8 @@ def choose_start_method(wanted: str | None) -> str:
     if any(thread is not this and thread.name != THREAD_NAME for thread in threading.enumerate()):
         return "spawn"
     known = threading.active_count()
+    if _native_thread_count() > known:
+        await_ends()
     return "spawn" if _native_thread_count() > known and _has_unsafe_threads(known) else "fork"
 
 

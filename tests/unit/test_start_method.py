@@ -11,8 +11,8 @@ import types
 
 import pytest
 
-from pytest_parpool.workload import start_method
-from pytest_parpool.workload.service import THREAD_NAME
+from pytest_parpool.workload import service_threads, start_method
+from pytest_parpool.workload.service_threads import THREAD_NAME, await_ends, note_end
 from pytest_parpool.workload.start_method import choose_start_method
 
 
@@ -55,6 +55,27 @@ def test_a_callback_does_not_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     be_in(monkeypatch, [threading.Thread(name=name) for name in ("MainThread", THREAD_NAME)], current=1)
     monkeypatch.setattr(start_method, "_native_thread_count", lambda: 2)
     assert choose_start_method(None) == "spawn"
+
+
+def test_a_service_thread_that_has_ended_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system has it for longer than Python, and it is no thread of somebody else's."""
+    looks: list[int] = []
+
+    def exists(thread: int) -> bool:
+        looks.append(thread)
+        return len(looks) < 50
+
+    thread = threading.Thread(target=note_end)
+    thread.start()
+    thread.join()
+    monkeypatch.setattr(service_threads, "_exists", exists)
+    be_in(monkeypatch, [threading.Thread(name="MainThread")])
+    monkeypatch.setattr(start_method, "_native_thread_count", lambda: 1 if len(looks) >= 50 else 2)
+    monkeypatch.setattr(start_method, "_has_unsafe_threads", lambda known: start_method._native_thread_count() > known)
+    assert choose_start_method(None) == "fork"
+    assert set(looks) == {thread.native_id}
+    await_ends()  # There is nobody left.
+    assert len(looks) == 50
 
 
 @pytest.mark.parametrize("has_service", [False, True])
