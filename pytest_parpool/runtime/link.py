@@ -44,6 +44,8 @@ class Inbox(Record):
         waits: How many times ``Wait`` came.
         proceeds: How many times ``Proceed`` came.
         recalls: How many times ``Recalled`` came.
+        void_waits: How many of the ``Wait`` came before the last of those. Who was told to wait, and was given
+            something, and lost it, waits for nothing that the controller knows of.
         is_drained: Whether ``Drain`` came.
         base_temp: What ``BaseTemp`` brought, or None before it came.
         refused: What ``Matched`` brought, or None before it came.
@@ -54,6 +56,7 @@ class Inbox(Record):
     waits: int = 0
     proceeds: int = 0
     recalls: int = 0
+    void_waits: int = 0
     is_drained: bool = False
     base_temp: str | None = None
     refused: tuple[tuple[ItemIndex, str], ...] | None = None
@@ -198,7 +201,7 @@ class WorkerLink:
                         inbox = inbox.replace(identity=identity)
                     case Recalled(kept):
                         del self.items[kept:]
-                        inbox = inbox.replace(items=len(self.items), recalls=inbox.recalls + 1)
+                        inbox = inbox.replace(items=len(self.items), recalls=inbox.recalls + 1, void_waits=inbox.waits)
                         self._page.reopen()
                     case BaseTemp(path):
                         inbox = inbox.replace(base_temp=path)

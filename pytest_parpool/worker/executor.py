@@ -135,9 +135,14 @@ class Executor:
                 self._guarded(link.receive)
 
     def _is_answered(self) -> bool:
-        """Whether it is known what comes next. If the last answer was to wait, the next will come unasked."""
+        """Whether it is known what comes next. If the last answer was to wait, the next will come unasked.
+
+        If that next one was taken back, it has come.
+        """
         inbox = self._link.inbox
-        return inbox.is_drained or self._position < inbox.items or inbox.waits > self._waits_seen
+        if inbox.is_drained or self._position < inbox.items:
+            return True
+        return inbox.waits > max(self._waits_seen, inbox.void_waits)
 
     def _guarded(self, talk: Callable[[], None]) -> None:
         """Talk to the controller while a test's left-over signal handler may raise; that is not the next test's fault.

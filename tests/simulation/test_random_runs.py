@@ -29,6 +29,15 @@ def test_random_runs(mode: str) -> None:
         simulate(mode, seed)
 
 
+@pytest.mark.parametrize(("mode", "seed"), [("patient", 605), ("patient", 4407), ("worksteal", 3202)])
+def test_what_a_worker_that_waits_is_given_and_loses(mode: str, seed: int) -> None:
+    """It was told to wait while it tore down, was given what a dead one had left, and lost that: it has to ask again.
+
+    Some of the few random runs in which this comes about; nobody ended the wait there.
+    """
+    simulate(mode, seed)
+
+
 def test_the_simulation_sees_the_world() -> None:
     """The runs are as different as they are meant to be: whatever may happen does, in several of them."""
     seen: collections.Counter[str] = collections.Counter()

@@ -88,7 +88,7 @@ class SimulatedWorker:
         self._position = 0
         self._claimed = self._recalls = 0
         self._limit: int | None = None
-        self._waits = self._waits_seen = self._proceeds = 0
+        self._waits = self._waits_seen = self._void_waits = self._proceeds = 0
         self._is_drained = False
         self._is_interrupted = False
         self._running: ItemIndex | None = None
@@ -257,7 +257,9 @@ class SimulatedWorker:
                 yield from self._receive()
 
     def _is_answered(self) -> bool:
-        return self._is_drained or self._position < len(self._items) or self._waits > self._waits_seen
+        if self._is_drained or self._position < len(self._items):
+            return True
+        return self._waits > max(self._waits_seen, self._void_waits)
 
     def _receive(self) -> Iterator[bool]:
         while not self.down:
@@ -276,6 +278,7 @@ class SimulatedWorker:
                 del self._items[kept:]
                 self._limit = None
                 self._recalls += 1
+                self._void_waits = self._waits
             case Drain():
                 self._is_drained = True
             case _:
