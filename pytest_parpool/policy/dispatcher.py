@@ -235,7 +235,7 @@ class Dispatcher:
     def _relieve(self, slot: WorkerSlot) -> list[Action]:
         """A worker runs an item for longer than was thought: what it holds must not wait for that."""
         is_alone = len(self._slots) == 1
-        # One that stood still and was given something begins that at once, unless it is tearing down yet.
+        # One that stood still and was given something begins that at once. One that still tears down may lose it.
         if slot.state is not WorkerState.BUSY or not self.holds_more(slot.id) or self.is_stopping or is_alone:
             return []
         return [TakeBack(slot.id, slot.begun)]

@@ -59,7 +59,7 @@ if sys.platform != "win32":
 
 
 class _System:
-    """As in ``link``: the operating system's own functions, where a fake file system does not find them."""
+    """As in ``link_ends``: the operating system's own functions, where a fake file system does not find them."""
 
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)

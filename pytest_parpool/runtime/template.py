@@ -46,8 +46,6 @@ _MESSAGE_BYTES = 4096  # each is a few words; memory for more would be made anew
 _MESSAGE_FDS = 4
 # Without pidfds (before Linux 5.3, elsewhere) the template looks after its children at this pace.
 _REAP_SECONDS = 0.02
-# With them it looks now and then nevertheless: a run must not hang because a wake-up was lost.
-_LOOK_SECONDS = 1.0
 # How long it may take to end with its workers.
 _LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
@@ -179,8 +177,8 @@ def _serve(
     poll.register(control, select.POLLIN)
     is_finishing = False
     while children or not is_finishing:
-        pace_seconds = _LOOK_SECONDS if len(pidfds) == len(children) else _REAP_SECONDS
-        ready = [fd for fd, _ in poll.poll(pace_seconds * 1000 if children else None)]
+        has_all_pidfds = len(pidfds) == len(children)
+        ready = [fd for fd, _ in poll.poll(None if has_all_pidfds else _REAP_SECONDS * 1000)]
         _reap(control, children, pidfds, poll)
         if control.fileno() not in ready:
             continue

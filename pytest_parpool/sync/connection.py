@@ -3,8 +3,8 @@
 Theory of operation. An interrupted wait leaves a connection on which an answer may still arrive, or only half of a
 request has gone out. Such a connection is closed and never used again, and the next one says what was abandoned.
 
-As in ``runtime.link``, a test may close our descriptor and open its own under the number; so it is compared with what
-it was before each use. A connection that was lost in this way is let go without closing somebody else's file.
+As in ``runtime.link_ends``, a test may close our descriptor and open its own under the number; so it is compared with
+what it was before each use. A connection that was lost in this way is let go without closing somebody else's file.
 """
 
 from __future__ import annotations

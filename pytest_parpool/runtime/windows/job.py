@@ -37,6 +37,7 @@ class Job(WorkerGroup):
 
     def __init__(self, pid: int, process: int) -> None:
         self.is_killed = False
+        self._job = 0
         self._interrupt = kernel.make_event(interrupt_name(pid))
         try:
             self._job = kernel.make_job()
@@ -59,7 +60,7 @@ class Job(WorkerGroup):
         Args:
             is_good: Whether it ended as it should: then what it has left behind on purpose goes on.
         """
-        job, self._job = getattr(self, "_job", 0), 0
+        job, self._job = self._job, 0
         if job:
             if is_good:
                 kernel.spare_job(job)

@@ -13,7 +13,8 @@ from pytest_parpool.runtime.link_ends import SocketEnd
 from pytest_parpool.runtime.memory import map_named
 from pytest_parpool.runtime.sockets import RawSocket
 
-_LAUNCHER_VARIABLE = "__PYVENV_LAUNCHER__"
+# Where a virtual environment's interpreter is, for the one that it is made of.
+LAUNCHER_VARIABLE = "__PYVENV_LAUNCHER__"
 
 
 def live(launch: dict[str, Any], own: dict[str, Any]) -> None:
@@ -23,7 +24,7 @@ def live(launch: dict[str, Any], own: dict[str, Any]) -> None:
         launch: What the launcher has written for all workers.
         own: What it says of this one; see ``launcher``.
     """
-    os.environ.pop(_LAUNCHER_VARIABLE, None)
+    os.environ.pop(LAUNCHER_VARIABLE, None)
     # Nothing more comes from where all this came.
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

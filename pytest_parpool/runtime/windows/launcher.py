@@ -23,6 +23,7 @@ from pytest_parpool.runtime.ledger import Ledger
 from pytest_parpool.runtime.sockets import RawSocket, stream_pair
 from pytest_parpool.runtime.spawner import Born, Ended, OwnProcess, Word
 from pytest_parpool.runtime.windows.job import Job
+from pytest_parpool.runtime.windows.launched import LAUNCHER_VARIABLE
 
 # Nothing can be imported before the path is what it is here.
 _BOOTSTRAP = """\
@@ -36,7 +37,6 @@ live(launch, own)
 
 # How long a killed worker may take to be gone; only a kernel in trouble needs it.
 _REAP_SECONDS = 10.0
-_LAUNCHER_VARIABLE = "__PYVENV_LAUNCHER__"
 
 
 class _Child:
@@ -102,6 +102,7 @@ class JobLauncher(OwnProcess):
         """
         executable, environment = _interpreter(self._sheet.environment(worker))
         process: subprocess.Popen[bytes] | None = None
+        job: Job | None = None
         try:
             process = subprocess.Popen(
                 [executable, *interpreter_options(), "-c", _BOOTSTRAP],
@@ -119,6 +120,8 @@ class JobLauncher(OwnProcess):
             if process is not None:
                 process.kill()
                 process.wait(_REAP_SECONDS)
+            if job is not None:
+                job.end(is_good=False)
             raise
         self._children[process.pid] = _Child(worker, process, job, end)
         self._births.append(Born(worker, process.pid, -1, job))
@@ -138,7 +141,7 @@ class JobLauncher(OwnProcess):
         }
         assert process.stdin is not None
         # It is small enough for the pipe. One that has ended already is told of as such.
-        with contextlib.suppress(BrokenPipeError, OSError), process.stdin as stdin:
+        with contextlib.suppress(OSError), process.stdin as stdin:
             stdin.write(marshal.dumps(own))
 
     def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
@@ -184,4 +187,4 @@ def _interpreter(environment: dict[str, str]) -> tuple[str, dict[str, str]]:
     base = getattr(sys, "_base_executable", sys.executable)
     if os.path.normcase(base) == os.path.normcase(sys.executable):
         return sys.executable, environment
-    return base, {**environment, _LAUNCHER_VARIABLE: sys.executable}
+    return base, {**environment, LAUNCHER_VARIABLE: sys.executable}
