@@ -22,8 +22,10 @@ import (``threadpoolctl``, a build for fewer CPUs, a fork earlier in the process
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -33,8 +35,10 @@ from pytest_parpool.runtime.thread_counts import python_thread_count
 
 UNKNOWN = "unknown native threads"
 
-# A Python thread that has just ended is gone for Python some microseconds before it is gone for the system.
+# A Python thread that has just ended is gone for Python some microseconds before it is gone for the system; on a busy
+# machine it waits for a CPU in between, and is awake as long.
 SETTLE_SECONDS = 0.005
+_AWAKE_SECONDS = 0.25
 _LOOK_SECONDS = 0.0005
 
 # OpenBLAS compiled for OpenMP runs on libgomp's threads and is no safer than that: Fedora's and Debian's names for it.
@@ -169,10 +173,25 @@ def scan(
         environ: What OpenBLAS found when it was loaded, which may be more than it would find now.
         proc: The directory of this process; another one in tests.
     """
-    give_up_at = time.monotonic() + SETTLE_SECONDS
-    while (unsafe := _read(allowed, environ, proc)) and time.monotonic() < give_up_at:
+    began = time.monotonic()
+    while (unsafe := _read(allowed, environ, proc)) and _may_settle(time.monotonic() - began, proc):
         time.sleep(_LOOK_SECONDS)
     return unsafe
+
+
+def _may_settle(seconds: float, proc: Path) -> bool:
+    """Whether one of the threads may be gone soon, after so long a wait. One of a library would sleep."""
+    return seconds < SETTLE_SECONDS or (seconds < _AWAKE_SECONDS and _is_another_awake(proc))
+
+
+def _is_another_awake(proc: Path) -> bool:
+    this = str(threading.get_native_id())
+    for task in proc.glob("task/*/stat"):
+        if task.parent.name != this:
+            with contextlib.suppress(OSError):  # It has just ended.
+                if task.read_text(errors="replace").rpartition(")")[2].split()[:1] != ["S"]:
+                    return True
+    return False
 
 
 def _read(allowed: Collection[str], environ: Mapping[str, str], proc: Path) -> tuple[UnsafeLibrary, ...]:

@@ -25,6 +25,7 @@ from pytest_parpool import (
     UnpicklableTaskError,
     WorkerCrashed,
 )
+from pytest_parpool.workload import process_engine
 from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.task_maker import EAGER_BYTES
 from tests import pooling
@@ -233,8 +234,12 @@ def _take_lock() -> bool:
 
 
 @pytest.mark.parametrize("context", ["fork", None])
-def test_a_pool_is_not_forked_in_the_midst_of_a_callback(pool: Pool, context: str | None) -> None:
+def test_a_pool_is_not_forked_in_the_midst_of_a_callback(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, context: str | None
+) -> None:
     """What a callback of the first pool holds is not held for ever in the workers of the second one."""
+    # Else it is spawned, or forked all the same, where the callback gets no CPU for so long.
+    monkeypatch.setattr(process_engine, "_PATIENCE_SECONDS", DEADLINE_SECONDS)
     is_held = threading.Event()
 
     def hold(_: int) -> None:

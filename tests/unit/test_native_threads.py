@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,57 @@ def test_scan_explains_threads_by_what_openblas_was_told_when_it_was_loaded(
     (proc / "maps").write_text(maps_of(GOMP, NUMPY_BLAS), encoding="utf-8")
     assert names(native_threads.scan((), environ={}, proc=proc)) == []
     assert names(native_threads.scan((), environ={"OPENBLAS_NUM_THREADS": "1"}, proc=proc)) == ["libgomp"]
+
+
+class EndingThread:
+    """A native thread that ends after a while, and the clock by which it does.
+
+    Args:
+        task: Its directory.
+        state: Its state letter (proc(5)).
+        ends_after_seconds: By that clock.
+    """
+
+    def __init__(self, task: Path, state: str, ends_after_seconds: float) -> None:
+        task.mkdir()
+        (task / "stat").write_text(f"7 (a) b) {state} 1 7", encoding="utf-8")
+        self._task = task
+        self._ends_after_seconds = ends_after_seconds
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Stand in for ``time.monotonic``."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Stand in for ``time.sleep``."""
+        self.now += seconds
+        if self.now > self._ends_after_seconds and self._task.exists():
+            shutil.rmtree(self._task)
+
+
+@pytest.mark.parametrize(
+    ("state", "ends_after_seconds", "found", "waited"),
+    [
+        ("R", 0.1, [], (0.1, 0.11)),  # On a busy machine an ended thread waits for a CPU.
+        ("S", 0.002, [], (0.002, 0.005)),  # It waits for the interpreter's lock.
+        ("S", 0.1, ["libgomp"], (0.005, 0.01)),
+        ("R", 10.0, ["libgomp"], (0.2, 0.3)),
+    ],
+)
+def test_scan_waits_for_threads_that_end(
+    proc: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    ends_after_seconds: float,
+    found: list[str],
+    waited: tuple[float, float],
+) -> None:
+    """One that sleeps for more than a moment does not end; one that is awake may, for a quarter of a second."""
+    thread = EndingThread(proc / "task" / "native", state, ends_after_seconds)
+    monkeypatch.setattr(native_threads, "time", thread)
+    assert names(native_threads.scan((), proc=proc)) == found
+    assert waited[0] <= thread.now <= waited[1]
 
 
 def test_scan_without_proc_finds_nothing(tmp_path: Path) -> None:
