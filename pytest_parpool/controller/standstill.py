@@ -16,7 +16,7 @@ from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.sharing import SHARING
 
 # Long enough that it costs nothing, short enough that nobody thinks that the run hangs.
-STANDSTILL_SECONDS = 0.5
+STANDSTILL_SECONDS = 0.1
 
 
 class Silence:

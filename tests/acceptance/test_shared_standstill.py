@@ -216,7 +216,7 @@ def test_a_child_that_dies_later(pytester: pytest.Pytester) -> None:
 
 # Long enough that a standstill would have been seen, with and without workers.
 SEEN = """
-def outlast(claim, seconds=1.25):
+def outlast(claim, seconds=0.4):
     '''Wait until something has been so for a while.'''
     import time
 
@@ -301,7 +301,7 @@ def test_a_signal_handler_sets_it(pytester: pytest.Pytester, mode: tuple[str, ..
         def test_wait(parpool):
             event = parpool.event("e")
             old = signal.signal(signal.SIGALRM, lambda *_: event.set())
-            signal.setitimer(signal.ITIMER_REAL, 1.25)
+            signal.setitimer(signal.ITIMER_REAL, 0.4)
             try:
                 assert event.wait()
             finally:
@@ -319,7 +319,7 @@ def test_one_who_waits_with_a_timeout(pytester: pytest.Pytester) -> None:
             assert parpool.event("e").wait()
 
         def test_set(parpool):
-            assert not parpool.event("never").wait(timeout=1.25)
+            assert not parpool.event("never").wait(timeout=0.4)
             parpool.event("e").set()
         """
     )

@@ -32,7 +32,7 @@ from pytest_parpool.policy.broker.desk import Desk
 from pytest_parpool.policy.broker.parties import Party
 
 SETTLED_SECONDS: Final = 0.05  # Many times what a message takes that is under way.
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.1
 HEADING: Final = "nobody is left who could end these waits:"
 
 
