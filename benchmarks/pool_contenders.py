@@ -1,4 +1,7 @@
-"""The pools of worker processes that are measured, behind one interface."""
+"""The pools of worker processes that are measured, behind one interface.
+
+Each loads what it needs and no more: what is loaded is copied into its workers, and some of it is woken up there.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import abc
 import contextlib
 import dataclasses
 import importlib
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -90,7 +92,7 @@ class MultiprocessingPool(PoolContender):
     @contextlib.contextmanager
     def started(self) -> Iterator[Calls]:
         """As ours."""
-        with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+        with importlib.import_module("multiprocessing").get_context("fork").Pool(PROCESSES) as pool:
             yield Calls(pool.map, pool.imap)
             pool.close()
             pool.join()
@@ -106,7 +108,7 @@ class StandardExecutor(PoolContender):
     @contextlib.contextmanager
     def started(self) -> Iterator[Calls]:
         """With the start method of the others."""
-        context = multiprocessing.get_context("fork")
+        context = importlib.import_module("multiprocessing").get_context("fork")
         with self.load().ProcessPoolExecutor(PROCESSES, mp_context=context) as executor:
             yield _calls_of_executor(executor)
 

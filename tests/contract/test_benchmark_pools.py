@@ -54,3 +54,11 @@ def test_failed_measurement() -> None:
     """A measurement without a figure is an error that shows what was printed."""
     with pytest.raises(RuntimeError, match="'nobody' gave no figure for row 'naps': it exited with 2"):
         measure_apart("naps", "nobody", 8)
+
+
+def test_nothing_of_others_is_loaded() -> None:
+    """Our pool needs no other one, and its workers do not pay for what one of those has loaded."""
+    code = f"{MEASURE}\nassert not {{'multiprocessing', 'concurrent.futures', 'joblib', 'loky'}} & set(sys.modules)\n"
+    root = Path(benchmarks.__file__).parents[1]
+    run = run_command([sys.executable, "-c", code, SUBJECT.name, "life"], timeout_seconds=60, cwd=root)
+    assert run.exit_code == 0, run.output
