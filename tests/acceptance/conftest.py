@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.acceptance.prepared import WORKERS_SWITCH
-from tests.acceptance.runs import START_METHOD
+from tests.acceptance.runs import BESIDE, START_METHOD
 
 START_METHODS = ("fork", "spawn") if hasattr(os, "fork") else ("spawn",)
 
@@ -47,10 +47,16 @@ def _is_repetition(item: pytest.Item) -> bool:
 def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
     """How workers of inner runs are started, unless they say so themselves."""
     method: str | None = request.param
-    if request.node.get_closest_marker("start_method") is not None:
+    if request.node.get_closest_marker("whole_workers") is not None:
         monkeypatch.setenv(WORKERS_SWITCH, "whole")
     if method is None:
         monkeypatch.delenv(START_METHOD, raising=False)
     else:
         monkeypatch.setenv(START_METHOD, method)
     return method
+
+
+@pytest.fixture(autouse=True)
+def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which other plugins inner runs load: those that the test's marks name."""
+    monkeypatch.setenv(BESIDE, " ".join(name for mark in request.node.iter_markers("beside") for name in mark.args))

@@ -1,9 +1,10 @@
-"""Imports pytest, then forks a run of it for each request: the other side of ``prepared``.
+"""Imports pytest, and what it is told to, then forks a run for each request: the other side of ``prepared``.
 
 It is run as a script. A request is a line of JSON; the answers are the run's process id and, when it has ended, its
 exit code. Nothing is imported here that pytest would not import too.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -69,16 +70,23 @@ def run(module: str | None) -> None:
 if __name__ == "__main__":
     for plugin in default_plugins:
         importlib.import_module(f"_pytest.{plugin}")
+    fds, modules = sys.argv[1:3], sys.argv[3:]
+    for name in modules:
+        importlib.import_module(name)
     known = set(sys.modules)
     import nursery  # type: ignore[import-not-found]  # beside this script
 
     for name in set(sys.modules) - known:
         del sys.modules[name]
     del sys.path[0]  # the directory of this script
-    order = serve(*map(int, sys.argv[1:]))
+    gc.collect()
+    order = serve(*map(int, fds))
     worker = nursery.open_nursery() if order["forks_workers"] else None
     if worker is not None:
         nursery.be_worker(worker)
     else:
         become(order)
+        if not order["has_workers"]:
+            # The collector does not look at what was there, which would copy it; one with workers sees to that itself.
+            gc.freeze()
         run(order["module"])

@@ -12,7 +12,7 @@ from coverage import Coverage, CoverageData
 
 from tests.acceptance.runs import run_module
 
-COV = ("pytest", "--cov=pkg", "--cov-report=term")
+COV = ("pytest", "--cov=pkg", "--cov-report=")
 COVERAGE_RUN = ("coverage", "run", "--source=pkg", "-m", "pytest")
 
 

@@ -5,10 +5,11 @@ So a process of its own imports them once, in the state that ``python -m pytest`
 behind, from the command line and the plugins on, is done by each run itself. ``test_prepared`` compares such a run with
 a whole one.
 
-The same is done for spawned workers (``nursery``), but for those of tests that are about a start method: they are
+The same is done for spawned workers (``nursery``), but for those of tests with the mark ``whole_workers``: they are
 interpreters of their own, as a user's are.
 
-So is ``coverage run``, which imports pytest while it measures: it measures only what the inner suites say.
+Runs that measure have coverage imported, too, in a process of their own. ``coverage run`` is prepared although it would
+import pytest while it measures: it measures only what the inner suites say.
 
 A run whose interpreter would begin otherwise is started whole, as a user starts it, and so are those that do not come
 through ``runs.run``, and all with ``PARPOOL_TEST_STARTS=whole``; workers alone with ``PARPOOL_TEST_WORKERS=whole``.
@@ -84,20 +85,21 @@ def is_possible(command: Sequence[str], environment: Mapping[str, str]) -> bool:
         and command[0] == sys.executable
         and _split(command) is not None
         and not any(name.startswith(_MEASURED) for name in environment)
-        and _read_at_start(environment) == _own_process(os.getpid()).read_at_start
+        and _read_at_start(environment) == _own_process(os.getpid(), False).read_at_start
     )
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> PreparedRun:
     """Begin a run, with nothing to read, in the current directory."""
-    forker = _own_process(os.getpid())
     module, arguments = _split(command) or (None, [])
+    forker = _own_process(os.getpid(), _measures(module, arguments))
     request = {
         "directory": os.getcwd(),
         "environment": dict(environment),
         "command": command[1:],
         "module": module,
         "arguments": arguments,
+        "has_workers": _has_workers(arguments),
         "forks_workers": os.environ.get(WORKERS_SWITCH) != "whole" and _spawns_workers(arguments, environment),
         "stdout": os.path.abspath(stdout.name),
         "stderr": os.path.abspath(stderr.name),
@@ -120,24 +122,36 @@ def _spawns_workers(arguments: Sequence[str], environment: Mapping[str, str]) ->
     One without workers runs the tests itself, and these may look at their children.
     """
     is_spawning = "--start-method=spawn" in environment.get("PYTEST_ADDOPTS", "").split()
-    return is_spawning and _WORKERS.search(" ".join(arguments)) is not None
+    return is_spawning and _has_workers(arguments)
+
+
+def _has_workers(arguments: Sequence[str]) -> bool:
+    return _WORKERS.search(" ".join(arguments)) is not None
+
+
+def _measures(module: str | None, arguments: Sequence[str]) -> bool:
+    return module == "coverage" or any(argument.startswith("--cov") for argument in arguments)
 
 
 def forker_pid() -> int:
     """Return the id of the process that forks for this one."""
-    return _own_process(os.getpid()).pid
+    return _own_process(os.getpid(), False).pid
 
 
 class _Prepared:
-    """The process that forks. It ends when the one that has started it does."""
+    """The process that forks. It ends when the one that has started it does.
 
-    def __init__(self) -> None:
+    Args:
+        modules: What it imports besides pytest.
+    """
+
+    def __init__(self, *modules: str) -> None:
         self.read_at_start = _read_at_start(os.environ)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         read_end, self.requests_fd = os.pipe()
         self.answers_fd, write_end = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, _FORKER, str(read_end), str(write_end)],
+            [sys.executable, _FORKER, str(read_end), str(write_end), *modules],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env=environment,
@@ -156,9 +170,9 @@ class _Prepared:
 
 
 @functools.cache
-def _own_process(pid: int) -> _Prepared:
+def _own_process(pid: int, measures: bool) -> _Prepared:
     """Return the process of this one; a child would get another one's answers."""
-    return _Prepared()
+    return _Prepared("coverage") if measures else _Prepared()
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,13 @@ RUN_SECONDS = 180
 START_METHOD = "PARPOOL_TEST_START_METHOD"
 """The variable that says how workers of inner runs are started, where their command line does not."""
 
+BESIDE = "PARPOOL_TEST_BESIDE"
+"""The variable with the entry points, with spaces between them, of other plugins that inner runs load, if installed."""
+
+# What is in the suite's environment because living beside it is a promise. Most users have none of it, and importing it
+# is a tenth of a short run.
+_OTHERS = ("pytest_cov", "xdist", "xdist.looponfail")
+
 HAPPENINGS = '''
 """Lets inner tests in different processes wait for one another: what has happened is a file, and waiting ends."""
 
@@ -140,7 +147,7 @@ def run_module(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def prepare_environment(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> None:
-    """Have an inner run not hear of a worker that we are, and start its own as the test says.
+    """Have an inner run not hear of a worker that we are, load what the test says, and start its own workers like that.
 
     Args:
         patch: Undone behind the run.
@@ -148,8 +155,11 @@ def prepare_environment(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> 
     """
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
         patch.delenv(name)
+    wanted = os.environ.get(BESIDE, "").split()
+    options = [os.environ.get("PYTEST_ADDOPTS", ""), *(f"-p no:{name}" for name in _OTHERS if name not in wanted)]
     if START_METHOD in os.environ and "no:parpool" not in arguments:
-        patch.setenv("PYTEST_ADDOPTS", f"--start-method={os.environ[START_METHOD]}")
+        options.append(f"--start-method={os.environ[START_METHOD]}")
+    patch.setenv("PYTEST_ADDOPTS", " ".join(filter(None, options)))
 
 
 def add_happenings(pytester: pytest.Pytester) -> None:

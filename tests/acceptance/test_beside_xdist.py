@@ -6,6 +6,8 @@ import pytest
 
 from tests.acceptance.runs import run
 
+pytestmark = pytest.mark.beside("xdist", "xdist.looponfail")
+
 OURS = "parpool: 2 workers (*), load"
 SUITE = """
 import pytest

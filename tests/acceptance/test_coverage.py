@@ -19,6 +19,8 @@ from tests.acceptance.measuring import (
 )
 from tests.acceptance.runs import add_happenings, happened, run, run_module
 
+pytestmark = pytest.mark.beside("pytest_cov")
+
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)
 
@@ -315,8 +317,9 @@ def test_children_of_tests_are_measured_as_in_plain(
 
 def test_report_and_minimum_are_as_in_plain(pytester: pytest.Pytester) -> None:
     """The table is the same, a total below the minimum fails the run, and no worker is said to have failed."""
-    plain = run(pytester, *COV[1:], "--cov-fail-under=99")
-    parallel = run(pytester, *COV[1:], "--cov-fail-under=99", "-n", "2")
+    options = ("--cov=pkg", "--cov-report=term", "--cov-fail-under=99")
+    plain = run(pytester, *options)
+    parallel = run(pytester, *options, "-n", "2")
     assert plain.ret == parallel.ret == pytest.ExitCode.TESTS_FAILED
     table = [line for line in plain.outlines if line.startswith(("pkg/", "TOTAL", "FAIL Required"))]
     assert len(table) > len(PACKAGE)
@@ -389,6 +392,12 @@ def test_after():
     loaded_late.answer()
 """
 
+SAVED_SOON = """
+from pytest_parpool.coverage import worker
+
+worker.SAVE_SECONDS = 0.1
+"""
+
 
 @pytest.mark.parametrize("death", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)"])
 @pytest.mark.parametrize("command", [COV, COVERAGE_RUN], ids=["pytest-cov", "coverage-run"])
@@ -398,8 +407,8 @@ def test_data_of_a_dead_worker_is_kept(
     """What a worker had saved before it was killed is in the data, and so is what its replacement ran."""
     monkeypatch.setenv("TMPDIR", str(pytester.path))
     (pytester.path / "test_calls.py").unlink()
-    pytester.makepyfile(test_dying=DYING.format(death=death))
-    data = measure(pytester, *command, "-n", "1", ret=1)
+    pytester.makepyfile(test_dying=DYING.format(death=death), soon=SAVED_SOON)
+    data = measure(pytester, *command, "-p", "soon", "-n", "1", ret=1)
     assert {4, 5} <= set(data["calls.py"].lines)  # by test_first
     assert 2 in data["loaded_late.py"].lines  # by test_after
     assert list(pytester.path.glob("parpool-coverage-*")) == []

@@ -19,6 +19,8 @@ import pytest
 
 from tests.acceptance.runs import RUN_SECONDS, add_happenings, failure, notes, prepare_environment, start_prepared
 
+pytestmark = pytest.mark.beside("pytest_cov", "xdist", "xdist.looponfail")
+
 # Set by whoever installs them: tools/dev.py, tox.
 VARIABLE = "PARPOOL_TEST_PLUGINS"
 

@@ -23,7 +23,7 @@ from tests.acceptance.runs import (
     start_prepared,
 )
 
-pytestmark = pytest.mark.start_method(None)
+pytestmark = [pytest.mark.start_method(None), pytest.mark.beside("pytest_cov", "xdist", "xdist.looponfail")]
 
 PR_GET_TID_ADDRESS = 40  # Linux has it where processes can be saved and restored; the nursery needs it.
 IS_NURSERY_AVAILABLE = (
@@ -91,7 +91,7 @@ def note(name):
         "threads": [[thread.name, thread.ident == threading.main_thread().ident] for thread in threading.enumerate()],
         "native threads": len(os.listdir("/proc/self/task")),
         "session": [found == os.getpid() or found for found in (os.getsid(0), os.getpgrp())],
-        "garbage collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
+        "garbage collector": [gc.isenabled(), gc.get_threshold()],
         "limits": [resource.getrlimit(number) for number in range(resource.RLIM_NLIMITS)]
         if hasattr(resource, "RLIM_NLIMITS")
         else [resource.getrlimit(number) for number in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
@@ -164,7 +164,7 @@ def test_a_prepared_worker_is_like_a_whole_one(
     """A spawned one, field by field."""
     pytester.makepyfile(state=STATE, test_it="def test_it(): pass")
     monkeypatch.setenv(START_METHOD, "spawn")
-    monkeypatch.delenv(prepared.WORKERS_SWITCH)
+    monkeypatch.delenv(prepared.WORKERS_SWITCH, raising=False)
     forked = states(pytester, way, "gw0", "-n1")
     monkeypatch.setenv(prepared.WORKERS_SWITCH, "whole")
     # Each run has an id of its own.

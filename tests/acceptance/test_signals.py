@@ -60,14 +60,14 @@ class Run:
         self.path = path
         self._output = path / "output"
         command = ["-m", "pytest", *arguments] if wrapper is None else ["-c", textwrap.dedent(wrapper)]
-        launcher = "import os, signal, sys; " + (
-            f"signal.signal({ignored}, signal.SIG_IGN); " if ignored is not None else ""
-        )
-        launcher += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        if ignored is not None:
+            launcher = f"import os, signal, sys; signal.signal({ignored}, signal.SIG_IGN); "
+            launcher += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+            command = ["-c", launcher, *command]
         with self._output.open("wb") as output, pytest.MonkeyPatch.context() as patch:
             prepare_environment(patch, arguments)
             self.process = subprocess.Popen(
-                [sys.executable, "-c", launcher, *command],
+                [sys.executable, *command],
                 cwd=path,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

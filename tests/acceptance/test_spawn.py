@@ -34,6 +34,7 @@ def said(result: pytest.RunResult) -> list[str]:
 # --- Matching ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.whole_workers
 def test_a_set_may_have_another_order_in_each_process(pytester: pytest.Pytester) -> None:
     """Tests are found by their ids; of those whose ids only count a set's members, each member has its test as well."""
     add_happenings(pytester)
@@ -277,6 +278,7 @@ def test_a_worker_that_cannot_start_ends_the_run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.whole_workers
 def test_an_interrupt_while_workers_collect(pytester: pytest.Pytester, number: signal.Signals) -> None:
     """They break off at once, unconfigure, and leave; nobody is killed, and the exit code is 2."""
     add_happenings(pytester)
@@ -500,6 +502,7 @@ def results(path: Path) -> list[tuple[str, str, list[str]]]:
         pytest.param(("--maxtasksperchild=7", "--log-level=DEBUG"), id="replacements"),
     ],
 )
+@pytest.mark.whole_workers
 def test_outcomes_are_those_of_a_plain_run(suite: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """Whatever is asked for: exit code, counts, and each test's result."""
     paths = [suite.path / "plain.xml", suite.path / "parallel.xml"]
@@ -526,6 +529,7 @@ def test_the_last_run_is_remembered(suite: pytest.Pytester, arguments: tuple[str
     assert counts[0] == counts[1]
 
 
+@pytest.mark.whole_workers
 def test_output_is_not_swallowed_without_capture(pytester: pytest.Pytester) -> None:
     """With ``-s`` what tests print arrives, once; else nothing that workers print beside tests does."""
     pytester.makeconftest("print('printed by a conftest')")
@@ -573,6 +577,7 @@ def test_what_is_written_at_the_end_comes_once(pytester: pytest.Pytester) -> Non
     assert log.count("logged by a") == log.count("logged by b") == 1
 
 
+@pytest.mark.whole_workers
 def test_options_come_from_everywhere(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """``PYTEST_ADDOPTS``, ``PYTEST_PLUGINS``, a file of arguments, and the interpreter's own options reach workers."""
     pytester.makepyfile(
@@ -602,6 +607,7 @@ def test_options_come_from_everywhere(pytester: pytest.Pytester, monkeypatch: py
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole_workers
 def test_a_module_of_the_directory_is_found(pytester: pytest.Pytester) -> None:
     """With ``python -m pytest`` the directory is on the path, in workers too; and a path is relative to it."""
     tests = pytester.mkdir("tests")
@@ -611,6 +617,7 @@ def test_a_module_of_the_directory_is_found(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.whole_workers
 def test_a_program_may_run_pytest_again_and_again(pytester: pytest.Pytester) -> None:
     """In any thread, with a plugin by its name; nothing is left open, and its main module is not imported again."""
     pytester.makepyfile(
@@ -648,6 +655,7 @@ def test_a_program_may_run_pytest_again_and_again(pytester: pytest.Pytester) -> 
 
 
 @pytest.mark.start_method(None)
+@pytest.mark.whole_workers
 def test_a_project_that_reads_the_workers_id_at_import(pytester: pytest.Pytester) -> None:
     """File and line are told, and each worker sees its own id there, in its collection and in its tests."""
     add_happenings(pytester)
@@ -711,6 +719,7 @@ def test_a_project_that_reads_the_workers_id_at_import(pytester: pytest.Pytester
         ),
     ],
 )
+@pytest.mark.whole_workers
 def test_what_a_fork_would_break_is_spawned(pytester: pytest.Pytester, conftest: str, reason: str) -> None:
     """With one line that names it; each worker has its own, and all tests pass."""
     pytester.makeconftest(conftest)
@@ -737,6 +746,7 @@ def test_what_a_fork_would_break_is_spawned(pytester: pytest.Pytester, conftest:
 
 
 @pytest.mark.start_method(None)
+@pytest.mark.whole_workers
 def test_a_project_with_an_openmp_library_runs_by_itself(pytester: pytest.Pytester) -> None:
     """Its threads in the controller, which would not survive a fork, are found; in each worker they start anew."""
     library = openmp.build(pytester.path)
@@ -768,6 +778,7 @@ def test_a_project_with_an_openmp_library_runs_by_itself(pytester: pytest.Pytest
 
 
 @pytest.mark.start_method("fork", "spawn")
+@pytest.mark.whole_workers
 def test_a_resource_from_configure_to_unconfigure(pytester: pytest.Pytester, start_method: str) -> None:
     """It is there for every test, and its maker alone removes it: the controller if forked, or guarded by hand."""
     add_happenings(pytester)
@@ -812,6 +823,7 @@ def test_a_resource_from_configure_to_unconfigure(pytester: pytest.Pytester, sta
 
 
 @pytest.mark.start_method("fork", "spawn")
+@pytest.mark.whole_workers
 def test_an_unguarded_resource_is_its_process_s_own(pytester: pytest.Pytester, start_method: str) -> None:
     """Made without a look at who makes it: once if workers are forked, and by each process for itself if spawned."""
     add_happenings(pytester)

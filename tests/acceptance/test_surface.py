@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.runs import add_happenings, happened, notes, run
 
+pytestmark = pytest.mark.beside("xdist", "xdist.looponfail")  # Blocked names are not absent ones.
+
 VARIABLES = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 
 

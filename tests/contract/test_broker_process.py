@@ -159,7 +159,7 @@ def test_where_sockets_have_no_abstract_names(token: str) -> None:
 
 
 def test_where_processes_cannot_be_watched(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There the broker looks after them once a second."""
+    """There the broker looks after them now and then."""
     service = UnixService(token, os.getpid())
     listener = service._try_bind()
     assert listener is not None
@@ -174,6 +174,7 @@ def test_where_processes_cannot_be_watched(token: str, monkeypatch: pytest.Monke
 
     def serve() -> None:
         monkeypatch.setattr(party_watch, "watch", lambda _pid: None)
+        monkeypatch.setattr(party_watch, "_LOOK_SECONDS", 0.1)
         BrokerProcess(listener, owner.pid, token).serve()
 
     broker = Child(serve)

@@ -6,7 +6,7 @@ Prints "hangs" if there is no answer within the deadline, else "answers"; termin
 import multiprocessing
 import os
 
-DEADLINE_SECONDS = 3.0  # Ten calls that do nothing are over in milliseconds.
+DEADLINE_SECONDS = 1.0  # Ten calls that do nothing are over in milliseconds.
 FATAL = 3
 
 
