@@ -58,5 +58,6 @@ def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which other plugins inner runs load: those that the test's marks name."""
-    monkeypatch.setenv(BESIDE, " ".join(name for mark in request.node.iter_markers("beside") for name in mark.args))
+    """Whether inner runs load other plugins that are installed: where the test has that mark."""
+    if request.node.get_closest_marker("beside_others") is not None:
+        monkeypatch.setenv(BESIDE, "1")

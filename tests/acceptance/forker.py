@@ -23,9 +23,11 @@ def answer(fd: int, number: int) -> None:
 
 
 def serve(requests_fd: int, answers_fd: int) -> dict[str, Any]:
-    """Fork runs until nobody is left to ask for one; return the request only in such a run."""
+    """Fork runs until a line is empty, or nobody is left to write one; return the request only in such a run."""
     with open(requests_fd, "rb") as requests:
-        for line in requests:
+        for line in iter(requests.readline, b""):
+            if not line.strip():
+                break
             pid = os.fork()
             if not pid:
                 os.close(answers_fd)

@@ -165,6 +165,8 @@ class _Prepared:
     def _end(self, owner: int) -> None:
         """Have it end, and wait for that, so that what it has used is counted as ours."""
         if os.getpid() == owner:
+            # Not by closing alone: what has been forked from us, and is there yet, has the pipe open, too.
+            os.write(self.requests_fd, b"\n")
             os.close(self.requests_fd)
             self._process.wait()
 

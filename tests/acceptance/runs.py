@@ -22,11 +22,8 @@ START_METHOD = "PARPOOL_TEST_START_METHOD"
 """The variable that says how workers of inner runs are started, where their command line does not."""
 
 BESIDE = "PARPOOL_TEST_BESIDE"
-"""The variable with the entry points, with spaces between them, of other plugins that inner runs load, if installed."""
-
-# What is in the suite's environment because living beside it is a promise. Most users have none of it, and importing it
-# is a tenth of a short run.
-_OTHERS = ("pytest_cov", "xdist", "xdist.looponfail")
+"""The variable that is set where inner runs load whatever is installed. Else they are as with this plugin alone: others
+are in the suite's environment because living beside them is a promise, and importing them is a tenth of a short run."""
 
 HAPPENINGS = '''
 """Lets inner tests in different processes wait for one another: what has happened is a file, and waiting ends."""
@@ -155,9 +152,12 @@ def prepare_environment(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> 
     """
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
         patch.delenv(name)
-    wanted = os.environ.get(BESIDE, "").split()
-    options = [os.environ.get("PYTEST_ADDOPTS", ""), *(f"-p no:{name}" for name in _OTHERS if name not in wanted)]
-    if START_METHOD in os.environ and "no:parpool" not in arguments:
+    is_plain = "no:parpool" in arguments
+    options = [os.environ.get("PYTEST_ADDOPTS", "")]
+    if BESIDE not in os.environ:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        options += [] if is_plain else ["-p parpool"]
+    if START_METHOD in os.environ and not is_plain:
         options.append(f"--start-method={os.environ[START_METHOD]}")
     patch.setenv("PYTEST_ADDOPTS", " ".join(filter(None, options)))
 

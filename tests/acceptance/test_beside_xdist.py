@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.runs import run
 
-pytestmark = pytest.mark.beside("xdist", "xdist.looponfail")
+pytestmark = pytest.mark.beside_others
 
 OURS = "parpool: 2 workers (*), load"
 SUITE = """

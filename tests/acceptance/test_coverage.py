@@ -19,7 +19,7 @@ from tests.acceptance.measuring import (
 )
 from tests.acceptance.runs import add_happenings, happened, run, run_module
 
-pytestmark = pytest.mark.beside("pytest_cov")
+pytestmark = pytest.mark.beside_others
 
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)

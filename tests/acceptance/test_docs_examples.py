@@ -100,7 +100,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-@pytest.mark.beside("pytest_cov")
+@pytest.mark.beside_others
 @pytest.mark.parametrize("arguments", pytest_commands())
 def test_commands_run(project: pytest.Pytester, arguments: str) -> None:
     """Every command line of the pages is one that pytest takes, in a project that has what it names."""
@@ -173,7 +173,7 @@ def test_turns_of_the_tutorial(pytester: pytest.Pytester) -> None:
     assert "test ended while holding: lock 'ledger', taken at test_turns.py:10" in result.stdout.str()
 
 
-@pytest.mark.beside("pytest_cov")
+@pytest.mark.beside_others
 def test_coverage_settings(pytester: pytest.Pytester) -> None:
     """With them a child that a test forks is measured, too, and so is what ends by ``os._exit``."""
     (settings,) = [

@@ -258,7 +258,7 @@ def test_what_was_open_at_the_start_is_no_reason(pytester: pytest.Pytester, tmp_
 # --- Suites that have nothing of that kind ----------------------------------------------------------------------------
 
 
-@pytest.mark.beside("pytest_cov")
+@pytest.mark.beside_others
 @pytest.mark.parametrize("arguments", [(), ("-s",), ("--cov",), ("--log-file=all.log", "--junitxml=junit.xml")])
 def test_an_ordinary_suite_is_forked(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     """Nothing that counts is left by pytest and coverage, nor by event loops, numpy, or children that ended."""

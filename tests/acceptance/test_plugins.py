@@ -19,7 +19,7 @@ import pytest
 
 from tests.acceptance.runs import RUN_SECONDS, add_happenings, failure, notes, prepare_environment, start_prepared
 
-pytestmark = pytest.mark.beside("pytest_cov", "xdist", "xdist.looponfail")
+pytestmark = pytest.mark.beside_others
 
 # Set by whoever installs them: tools/dev.py, tox.
 VARIABLE = "PARPOOL_TEST_PLUGINS"

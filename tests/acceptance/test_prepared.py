@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from tests.acceptance.runs import (
     start_prepared,
 )
 
-pytestmark = [pytest.mark.start_method(None), pytest.mark.beside("pytest_cov", "xdist", "xdist.looponfail")]
+pytestmark = [pytest.mark.start_method(None), pytest.mark.beside_others]
 
 PR_GET_TID_ADDRESS = 40  # Linux has it where processes can be saved and restored; the nursery needs it.
 IS_NURSERY_AVAILABLE = (
@@ -234,3 +237,37 @@ def test_exit_codes_and_signals_are_told(pytester: pytest.Pytester) -> None:
     assert run(pytester, "test_failing.py").ret == 1
     assert run(pytester, "test_killed.py").ret == -9
     assert run(pytester, "test_failing.py").ret == 1
+
+
+@pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
+def test_what_a_test_leaves_behind_does_not_hold_up_the_end(pytester: pytest.Pytester) -> None:
+    """A child that was forked, and is there yet, has a copy of each descriptor."""
+    pytester.makepyfile(
+        script="""
+        import os
+        import signal
+
+        from tests.acceptance import prepared
+
+        prepared.forker_pid()
+        if child := os.fork():
+            print(child)
+        else:
+            signal.pause()
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "script.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        assert process.wait(RUN_SECONDS / 3) == 0
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
+        process.kill()
+        process.wait()

@@ -311,6 +311,7 @@ def test_what_cannot_be_pickled_is_named(pytester: pytest.Pytester, mode: tuple[
     assert "so that queue 'jobs' cannot" in runs.failure(result, "test_queue")
 
 
+@pytest.mark.beside_others  # pytester's own runs hear nothing of how ours is loaded otherwise.
 def test_runs_share_nothing(pytester: pytest.Pytester) -> None:
     """A run inside of a run, with the same id and in the same process, has objects of its own; it takes them along."""
     pytester.makeini("[pytest]\naddopts = --testrunuid same")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.runs import add_happenings, happened, notes, run
 
-pytestmark = pytest.mark.beside("xdist", "xdist.looponfail")  # Blocked names are not absent ones.
+pytestmark = pytest.mark.beside_others
 
 VARIABLES = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 

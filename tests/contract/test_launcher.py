@@ -29,7 +29,9 @@ from pytest_parpool.runtime.outputs import LastOutput
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.running_pool import RunningPool
 from tests import launching
-from tests.contract.test_pool import BEGIN, GW0, GW1, Observer, is_alive, run, wait_until
+
+if sys.platform == "linux":
+    from tests.contract.test_pool import BEGIN, GW0, GW1, Observer, is_alive, run, wait_until
 
 # There is nothing to test where workers cannot be forked, and type checkers know it.
 assert sys.platform == "linux"

@@ -27,6 +27,7 @@ from pytest_parpool import (
 )
 from pytest_parpool.workload import process_engine
 from pytest_parpool.workload.fork_gate import fork_gate
+from pytest_parpool.workload.start_method import choose_start_method
 from pytest_parpool.workload.task_maker import EAGER_BYTES
 from tests import pooling
 from tests.pooling import no_cloudpickle, open_executor, open_pool, square
@@ -240,6 +241,8 @@ def test_a_pool_is_not_forked_in_the_midst_of_a_callback(
     """What a callback of the first pool holds is not held for ever in the workers of the second one."""
     # Else it is spawned, or forked all the same, where the callback gets no CPU for so long.
     monkeypatch.setattr(process_engine, "_PATIENCE_SECONDS", DEADLINE_SECONDS)
+    # And it is spawned while threads of an earlier test, which nobody can end, are there.
+    until(lambda: choose_start_method(None) == "fork", "there are other threads")
     is_held = threading.Event()
 
     def hold(_: int) -> None:
