@@ -166,7 +166,8 @@ def scan(
 ) -> tuple[UnsafeLibrary, ...]:
     """Return what a fork of this process would break now; empty where there is no ``/proc`` to tell.
 
-    Costs one directory listing when Python started all threads; else some milliseconds.
+    Costs one directory listing when Python started all threads; else some milliseconds, and where something is unsafe
+    and threads are awake, a quarter of a second.
 
     Args:
         allowed: As for ``find_unsafe``.

@@ -1,7 +1,7 @@
 """Imports pytest, and what it is told to, then forks a run for each request: the other side of ``prepared``.
 
 It is run as a script. A request is a line of JSON; the answers are the run's process id and, when it has ended, its
-exit code. Nothing is imported here that pytest would not import too.
+exit code. Nothing else is imported here that pytest would not import too.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Starts inner runs soon: each is forked from an interpreter that has imported pytest, and nothing else.
+"""Starts inner runs soon: each is forked from an interpreter that has imported pytest, and next to nothing else.
 
 Most of what a short run costs is the import of pytest's own modules, and the suite starts more than a thousand runs.
 So a process of its own imports them once, in the state that ``python -m pytest`` has then, and forks: what comes
