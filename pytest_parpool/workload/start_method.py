@@ -29,12 +29,21 @@ def choose_start_method(wanted: str | None) -> str:
     if sys.platform == "win32":
         return "spawn"
     this = threading.current_thread()
-    if any(thread is not this and thread.name != THREAD_NAME for thread in threading.enumerate()):
+    threads = [thread for thread in threading.enumerate() if thread is this or not _is_stand_in(thread)]
+    if any(thread is not this and thread.name != THREAD_NAME for thread in threads):
         return "spawn"
-    known = threading.active_count()
+    known = len(threads)
     if _native_thread_count() > known:
         await_ends()
     return "spawn" if _native_thread_count() > known and _has_unsafe_threads(known) else "fork"
+
+
+def _is_stand_in(thread: threading.Thread) -> bool:
+    """Whether a thread that was not started by ``threading`` once asked who it is; it may be long gone.
+
+    If it is still there, it is among those that the system counts, where the system can be asked.
+    """
+    return sys.platform == "linux" and isinstance(thread, threading._DummyThread)  # noqa: SLF001 - the only way to tell
 
 
 def _has_unsafe_threads(known: int) -> bool:

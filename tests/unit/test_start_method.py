@@ -15,11 +15,28 @@ from pytest_parpool.workload import service_threads, start_method
 from pytest_parpool.workload.service_threads import THREAD_NAME, await_ends, note_end
 from pytest_parpool.workload.start_method import choose_start_method
 
+# A thread that ``threading`` has not started is known to it from when it asks, and, before 3.13, for ever.
+_NAMED_THREAD = """
+import _thread, os, threading, time
+has_asked = threading.Event()
+stop = threading.Event()
+def live():
+    threading.current_thread()
+    has_asked.set()
+    {}
+_thread.start_new_thread(live, ())
+assert has_asked.wait(60)
+"""
+_AWAIT_ITS_END = """
+while len(os.listdir("/proc/self/task")) > 1:
+    time.sleep(0.001)
+"""
+
 
 def be_in(monkeypatch: pytest.MonkeyPatch, threads: list[threading.Thread], current: int = 0) -> None:
     """Have these threads be all there are, and one of them be this one."""
     there = types.SimpleNamespace(
-        enumerate=lambda: threads, active_count=lambda: len(threads), current_thread=lambda: threads[current]
+        _DummyThread=threading._DummyThread, enumerate=lambda: threads, current_thread=lambda: threads[current]
     )
     monkeypatch.setattr(start_method, "threading", there)
 
@@ -104,6 +121,10 @@ def test_threads_of_others_are_looked_at(
         ),
         pytest.param(
             "import _thread; _thread.start_new_thread(__import__('time').sleep, (60,))", "spawn", id="a thread"
+        ),
+        pytest.param(_NAMED_THREAD.format("stop.wait(60)"), "spawn", id="a thread that asked for its name"),
+        pytest.param(
+            _NAMED_THREAD.format("None") + _AWAIT_ITS_END, "fork", id="a thread that asked for its name, and has ended"
         ),
     ],
 )
