@@ -34,10 +34,14 @@ class Gate:
 
     Args:
         engine: The engine.
+
+    Attributes:
+        submitting: Held by who submits in parts what is one call of the user's: all of it is before a close, or behind.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.submitting = threading.RLock()
         self._feeds: set[Feed] = set()
         self._is_closing = False
 
@@ -52,8 +56,9 @@ class Gate:
 
     def close(self) -> None:
         """Close the engine as soon as no feed needs it."""
-        self._is_closing = True
-        self._close_if_done()
+        with self.submitting:
+            self._is_closing = True
+            self._close_if_done()
 
     def read_rest(self) -> None:
         """Submit all that feeds have not read yet, however much it is."""

@@ -19,7 +19,7 @@ from pytest_parpool.workload.arguments import (
 from pytest_parpool.workload.batches import Batch
 from pytest_parpool.workload.callbacks import ServiceThread
 from pytest_parpool.workload.calls import OneArgumentCalls
-from pytest_parpool.workload.engine import Engine, Job, Outcome, Raised, Task
+from pytest_parpool.workload.engine import Cancelled, Engine, Job, Outcome, Raised, Task
 from pytest_parpool.workload.feeds import Feed, FeedPlan, Gate
 from pytest_parpool.workload.progress import Choice, make_progress
 from pytest_parpool.workload.results import Gathering, Settling
@@ -101,12 +101,13 @@ class Submitter:
         firsts = range(0, len(items), size)
         progress = make_progress(options.progress, len(items))
         settling = Gathering(self.service, callbacks.callback, callbacks.error_callback, progress, len(firsts))
-        batch = Batch(self._engine.submit)
-        for index, first in enumerate(firsts):
-            # Cut only now: workers begin with the first chunk before there is a second one.
-            job = Job(func, kind_of_calls(items[first : first + size]), is_chunk=True)
-            batch.add(self._prepare(maker, job, index, settling, partial(settling.take_chunk, index)))
-        batch.finish()
+        with self.gate.submitting:
+            batch = Batch(_ListParts(self._engine, settling).submit)
+            for index, first in enumerate(firsts):
+                # Cut only now: workers begin with the first chunk before there is a second one.
+                job = Job(func, kind_of_calls(items[first : first + size]), is_chunk=True)
+                batch.add(self._prepare(maker, job, index, settling, partial(settling.take_chunk, index)))
+            batch.finish()
         if not firsts:
             settling.finish()
         return settling
@@ -171,6 +172,38 @@ class Submitter:
             return ReadAhead.by_pace(self._engine.processes * _CHUNKS_PER_WORKER, chunksize, now)
         fixed = check_whole_number("buffersize", buffersize, least=1)
         return ReadAhead(fixed, fixed, now)
+
+
+class _ListParts:
+    """Submits a list's tasks in parts. Of a pool that is terminated meanwhile, the rest has the outcome of the others.
+
+    Args:
+        engine: The pool's.
+        settling: The list's.
+    """
+
+    def __init__(self, engine: Engine, settling: Gathering) -> None:
+        self._engine = engine
+        self._settling = settling
+        self._has_begun = False
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Submit the next part.
+
+        Raises:
+            ValueError: If the engine does not take the first one.
+        """
+        try:
+            self._engine.submit(tasks)
+        except ValueError:
+            if not self._has_begun:
+                raise
+            refused = frozenset(tasks)
+            for index, task in self._settling.tasks.copy().items():
+                if task in refused:
+                    assert task.job is not None
+                    self._settling.take_chunk(index, task.job, Cancelled())
+        self._has_begun = True
 
 
 def _as_sequence(iterable: Iterable[Any]) -> Sequence[Any]:

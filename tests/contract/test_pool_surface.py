@@ -10,7 +10,7 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from pytest_parpool import (
     ResultTimeoutError,
     WorkerStartError,
 )
+from pytest_parpool.workload import batches
+from pytest_parpool.workload.engine import Task
 from tests import pooling
 from tests.pooling import Way, fail_if_odd, open_pool, square, wait_for
 from tests.sharing import DEADLINE_SECONDS, Child, until
@@ -562,6 +564,55 @@ def test_terminating_while_a_map_is_waited_for(pool: Pool, tmp_path: Path) -> No
         pool.map(wait_for, [path] * 10, chunksize=1)
     thread.join()
     pooling.touch(path)
+
+
+def _after_first_part(pool: Pool, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have something be done when the first part of a list is submitted, and each of its chunks be a part."""
+    engine = pool._engine
+    submit = engine.submit
+
+    def submit_part(tasks: Sequence[Task]) -> None:
+        monkeypatch.setattr(engine, "submit", submit)
+        submit(tasks)
+        act()
+
+    monkeypatch.setattr(batches, "_BATCH_SECONDS", 0)
+    monkeypatch.setattr(engine, "submit", submit_part)
+
+
+def test_terminating_while_a_list_is_submitted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is accepted, and its result says what has become of it."""
+    errors: list[BaseException] = []
+    _after_first_part(pool, monkeypatch, pool.terminate)
+    result = pool.map_async(square, range(10), chunksize=3, error_callback=errors.append)
+    with pytest.raises(PoolTerminatedError, match="the pool was terminated before"):
+        result.get(DEADLINE_SECONDS)
+    assert len(errors) == 1
+    with pytest.raises(ValueError, match="Pool not running"):
+        pool.map_async(square, range(10))
+
+
+def test_terminating_when_a_list_comes(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not accepted at all is told to its caller at once."""
+    pool.terminate()
+    monkeypatch.setattr(pool, "_check_running", lambda: None)  # As if that had been a moment before.
+    with pytest.raises(ValueError, match="Pool not running"):
+        pool.map_async(square, range(10))
+
+
+def test_closing_while_a_list_is_submitted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is done, since it was begun before; the one who closes waits until all of it is submitted."""
+    thread = threading.Thread(target=pool.close)
+
+    def close() -> None:
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+
+    _after_first_part(pool, monkeypatch, close)
+    assert pool.map(square, range(10), chunksize=3) == [number**2 for number in range(10)]
+    thread.join(DEADLINE_SECONDS)
+    pool.join()
 
 
 def test_a_pool_that_was_never_used(way: Way) -> None:
