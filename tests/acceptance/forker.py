@@ -4,6 +4,9 @@ It is run as a script. A request is a line of JSON; the answers are the run's pr
 exit code. Nothing else is imported here that pytest would not import too.
 """
 
+import _thread
+import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -69,6 +72,33 @@ def run(module: str | None) -> None:
     exec(code, main)
 
 
+def live(order: dict[str, Any]) -> None:
+    """Be the run that is asked for, or one of its workers."""
+    worker = nursery.open_nursery() if order["forks_workers"] else None
+    if worker is not None:
+        nursery.be_worker(worker)
+        return
+    become(order)
+    if not order["has_workers"]:
+        # The collector does not look at what was there, which would copy it; one with workers sees to that itself.
+        gc.freeze()
+    run(order["module"])
+
+
+def end(code: object) -> None:
+    """End as an interpreter does, but for taking all objects apart: they are the forker's, and would be copied for it.
+
+    Returns where that might make a difference: beside threads, or where the rest cannot be done.
+    """
+    if _thread._count() or not isinstance(code, int | None):
+        return
+    with contextlib.suppress(BaseException):  # The interpreter's own end says what is wrong.
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code or 0)
+
+
 if __name__ == "__main__":
     for plugin in default_plugins:
         importlib.import_module(f"_pytest.{plugin}")
@@ -82,13 +112,9 @@ if __name__ == "__main__":
         del sys.modules[name]
     del sys.path[0]  # the directory of this script
     gc.collect()
-    order = serve(*map(int, fds))
-    worker = nursery.open_nursery() if order["forks_workers"] else None
-    if worker is not None:
-        nursery.be_worker(worker)
-    else:
-        become(order)
-        if not order["has_workers"]:
-            # The collector does not look at what was there, which would copy it; one with workers sees to that itself.
-            gc.freeze()
-        run(order["module"])
+    try:
+        live(serve(*map(int, fds)))
+    except SystemExit as leaving:
+        end(leaving.code)
+        raise
+    end(0)

@@ -8,6 +8,8 @@ a whole one.
 The same is done for spawned workers (``nursery``), but for those of tests with the mark ``whole_workers``: they are
 interpreters of their own, as a user's are.
 
+Both end without taking all objects apart, where no thread is left: exit handlers are called, and output is written out.
+
 Runs that measure have coverage imported, too, in a process of their own. ``coverage run`` is prepared although it would
 import pytest while it measures: it measures only what the inner suites say.
 

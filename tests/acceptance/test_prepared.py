@@ -239,6 +239,37 @@ def test_exit_codes_and_signals_are_told(pytester: pytest.Pytester) -> None:
     assert run(pytester, "test_failing.py").ret == 1
 
 
+@pytest.mark.parametrize("how", ["prepared", "whole"])
+@pytest.mark.parametrize("has_thread", [False, True])
+def test_the_end(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str, has_thread: bool) -> None:
+    """Exit handlers are called, in order, threads are waited for, and what was printed last is there."""
+    if how == "whole":
+        monkeypatch.setenv(prepared.SWITCH, "whole")
+    pytester.makeconftest(
+        f"""
+        import atexit
+        import sys
+        import threading
+
+        def live():
+            threading.main_thread().join()
+            sys.stdout.write("thread ")
+
+        def pytest_unconfigure():
+            atexit.register(sys.stdout.write, "last")
+            atexit.register(sys.stdout.write, "first ")
+            if {has_thread}:
+                threading.Thread(target=live).start()
+        """
+    )
+    result = run(pytester)
+    assert result.outlines[-1] == ("thread " if has_thread else "") + "first last"
+    assert result.ret == 5
+    pytester.makeconftest("import atexit\ndef pytest_unconfigure(): atexit.register(lambda: 1 / 0)")
+    result = run(pytester)
+    assert (result.ret, result.errlines[-1]) == (5, "ZeroDivisionError: division by zero")
+
+
 @pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
 def test_what_a_test_leaves_behind_does_not_hold_up_the_end(pytester: pytest.Pytester) -> None:
     """A child that was forked, and is there yet, has a copy of each descriptor."""
