@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance import prepared
 from tests.acceptance.runs import add_happenings, notes, run
 
 STATE = '''
@@ -263,8 +264,11 @@ def test_garbage_of_the_collection_is_left_where_it_lies(
 
 
 @pytest.mark.parametrize(("value", "is_freed"), [("true", False), ("false", True)])
-def test_cycles_are_left_at_the_end(pytester: pytest.Pytester, value: str, is_freed: bool) -> None:
+def test_cycles_are_left_at_the_end(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, value: str, is_freed: bool
+) -> None:
     """The interpreter's end does not look for them; what waits for the end itself is called."""
+    monkeypatch.setenv(prepared.SWITCH, "whole")  # A prepared run leaves everything.
     pytester.makeini(f"[pytest]\nparpool_gc_freeze = {value}")
     pytester.makeconftest(
         """
