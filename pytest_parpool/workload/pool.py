@@ -277,7 +277,10 @@ class Pool:
     # --- The end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Take nothing more. Workers leave when everything is done; iterators can be used to their end."""
+        """Take nothing more. Workers leave when everything is done; iterators can be used to their end.
+
+        A list that another thread is submitting is submitted before.
+        """
         self._check_owner()
         if self._state is _State.RUNNING:
             self._state = _State.CLOSED

@@ -87,14 +87,14 @@ def is_possible(command: Sequence[str], environment: Mapping[str, str]) -> bool:
         and command[0] == sys.executable
         and _split(command) is not None
         and not any(name.startswith(_MEASURED) for name in environment)
-        and _read_at_start(environment) == _own_process(os.getpid(), False).read_at_start
+        and _read_at_start(environment) == _own_process(os.getpid()).read_at_start
     )
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> PreparedRun:
     """Begin a run, with nothing to read, in the current directory."""
     module, arguments = _split(command) or (None, [])
-    forker = _own_process(os.getpid(), _measures(module, arguments))
+    forker = _own_process(os.getpid(), *_imported_before(module, arguments))
     request = {
         "directory": os.getcwd(),
         "environment": dict(environment),
@@ -131,13 +131,15 @@ def _has_workers(arguments: Sequence[str]) -> bool:
     return _WORKERS.search(" ".join(arguments)) is not None
 
 
-def _measures(module: str | None, arguments: Sequence[str]) -> bool:
-    return module == "coverage" or any(argument.startswith("--cov") for argument in arguments)
+def _imported_before(module: str | None, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return what a run's forker has imported besides pytest."""
+    measures = module == "coverage" or any(argument.startswith("--cov") for argument in arguments)
+    return ("coverage",) if measures else ()
 
 
 def forker_pid() -> int:
     """Return the id of the process that forks for this one."""
-    return _own_process(os.getpid(), False).pid
+    return _own_process(os.getpid()).pid
 
 
 class _Prepared:
@@ -174,9 +176,9 @@ class _Prepared:
 
 
 @functools.cache
-def _own_process(pid: int, measures: bool) -> _Prepared:
-    """Return the process of this one; a child would get another one's answers."""
-    return _Prepared("coverage") if measures else _Prepared()
+def _own_process(pid: int, *modules: str) -> _Prepared:
+    """Return the process of this one that has imported these; a child would get another one's answers."""
+    return _Prepared(*modules)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
