@@ -27,11 +27,21 @@ class TaskBench:
         workers: How many.
         tasks_per_child: As the dispatcher's.
         bears_by_need: As the dispatcher's.
+        trusts_first: As the dispatcher's.
     """
 
-    def __init__(self, workers: int = 1, *, tasks_per_child: int | None = None, bears_by_need: bool = False) -> None:
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        tasks_per_child: int | None = None,
+        bears_by_need: bool = False,
+        trusts_first: bool = False,
+    ) -> None:
         self.workers = worker_ids(workers)
-        self.dispatcher = TaskDispatcher(self.workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need)
+        self.dispatcher = TaskDispatcher(
+            self.workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need, trusts_first=trusts_first
+        )
         self.births = self.dispatcher.start()
 
     def ready(self, *workers: WorkerId) -> list[TaskAction]:

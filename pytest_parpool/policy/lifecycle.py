@@ -28,7 +28,7 @@ _S = WorkerState
 
 MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
     _S.VACANT: frozenset({_S.STARTING, _S.RETIRED}),
-    _S.STARTING: frozenset({_S.ASKING, _S.DRAINING, _S.LEFT, _S.VACANT, _S.RETIRED}),
+    _S.STARTING: frozenset({_S.ASKING, _S.BUSY, _S.DRAINING, _S.LEFT, _S.VACANT, _S.RETIRED}),
     _S.BUSY: frozenset({_S.ASKING, _S.AWAITING, _S.DRAINING, _S.LEFT, _S.VACANT, _S.RETIRED}),
     _S.ASKING: frozenset({_S.BUSY, _S.WAITING, _S.AWAITING, _S.DRAINING, _S.LEFT, _S.VACANT, _S.RETIRED}),
     _S.WAITING: frozenset({_S.BUSY, _S.AWAITING, _S.DRAINING, _S.LEFT, _S.VACANT, _S.RETIRED}),

@@ -40,6 +40,7 @@ class Page:
 
     def __init__(self, numbers: memoryview) -> None:
         self._numbers = numbers
+        self._kept = 0
 
     @classmethod
     def private(cls) -> Page:
@@ -83,7 +84,9 @@ class Page:
     @property
     def claimed(self) -> int:
         """How many items the worker has begun or decided to be next; exact once it is dead."""
-        return int(self._numbers[_CLAIMED])
+        claimed = int(self._numbers[_CLAIMED])
+        # What it has found closed is not its own, whatever it was given behind that.
+        return claimed if self._numbers[_LIMIT] == _UNLIMITED else min(claimed, self._kept)
 
     def take_back(self, count: int) -> int | None:
         """Take back all items behind the first ``count``, but for those the worker has claimed meanwhile.
@@ -96,7 +99,8 @@ class Page:
             return None
         self._numbers[_LIMIT] = count
         time.sleep(_SETTLE_SECONDS)
-        return max(count, int(self._numbers[_CLAIMED]))
+        self._kept = max(count, int(self._numbers[_CLAIMED]))
+        return self._kept
 
 
 class Ledger:

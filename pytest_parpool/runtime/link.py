@@ -82,9 +82,12 @@ class WorkerLink:
     Args:
         end: Leads to the controller.
         page: Says what may be claimed; by default everything.
+        files: Descriptors of files that the other side has made for what is written here and for Python's stacks, and
+            has open; or None.
     """
 
-    def __init__(self, end: LinkEnd, page: Page | None = None) -> None:
+    def __init__(self, end: LinkEnd, page: Page | None = None, files: tuple[int, int] | None = None) -> None:
+        self.files = files
         self._end = end
         self._page = page if page is not None else Page.private()
         self._pid = _getpid()

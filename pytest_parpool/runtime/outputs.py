@@ -17,6 +17,11 @@ if sys.platform == "win32":
 # The end of an output says why it died; a report of gigabytes helps nobody.
 _TAIL_BYTES = 1 << 20
 
+OUTPUT_NAME = "parpool-output"
+STACKS_NAME = "parpool-stacks"
+
+_kept_files: list[object] = []
+
 
 @record
 class LastOutput(Record):
@@ -44,6 +49,13 @@ class OutputFiles:
     def __init__(self, pid: int, fds: tuple[int, int, int]) -> None:
         self._fds = tuple(_open_other(pid, fd) for fd in fds)
 
+    @classmethod
+    def inherited(cls, out_fd: int, stack_fd: int) -> OutputFiles:
+        """Return files that the worker has inherited from this process, and writes at the position of ours."""
+        files = cls.__new__(cls)
+        files._fds = (out_fd, -1, stack_fd)  # noqa: SLF001  -- its own class
+        return files
+
     def read(self) -> LastOutput:
         """Return what is in the files now."""
         return LastOutput(*[_read_tail(fd) for fd in self._fds])
@@ -69,6 +81,19 @@ def _open_other(pid: int, fd: int) -> int:
         return os.open(f"/proc/{pid}/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # No /proc, or the worker is gone already: then there is nothing to show.
         return -1
+
+
+def make_file(name: str) -> int:
+    """Return the descriptor of a file that is gone with its last descriptor, or -1 where others could not open it."""
+    if sys.platform == "linux":
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    if sys.platform == "win32":
+        import tempfile
+
+        file = tempfile.TemporaryFile(prefix=name, buffering=0)  # noqa: SIM115  -- it lives as long as the worker
+        _kept_files.append(file)
+        return file.fileno()
+    return -1
 
 
 def _read_tail(fd: int) -> str:

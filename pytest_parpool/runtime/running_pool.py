@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.exits import CHANNEL_SPOILED_TEXT, SIGKILL, Exit
 from pytest_parpool.model.ids import WorkerId
@@ -17,11 +18,14 @@ from pytest_parpool.model.notices import Gone, Heard, TemplateGone
 from pytest_parpool.runtime.channel import Channel
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline
-from pytest_parpool.runtime.outputs import LastOutput
+from pytest_parpool.runtime.outputs import OUTPUT_NAME, STACKS_NAME, LastOutput, OutputFiles, make_file
 from pytest_parpool.runtime.report_queue import ReportQueue
 from pytest_parpool.runtime.sockets import RawSocket, stream_pair
 from pytest_parpool.runtime.spawner import Born, Ended, Spawner, Unborn
 from pytest_parpool.runtime.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from pytest_parpool.runtime.firstborn import FirstBirth
 
 # How long a killed process may take to be reaped before we stop waiting; only a kernel in trouble needs it.
 _REAP_SECONDS = 10.0
@@ -36,6 +40,7 @@ class RunningPool:
         workers: The slots.
         start_spawner: Starts what starts the workers, which are tied to the lifeline and have a page of the ledger.
         make_channel: Makes our end of a worker's connection from the socket.
+        first: The worker that is there from the beginning, forked by this process; the spawner is told of its birth.
 
     Raises:
         OSError: If the system gives no process or no descriptors.
@@ -44,25 +49,34 @@ class RunningPool:
     def __init__(
         self,
         workers: Sequence[WorkerId],
-        start_spawner: Callable[[Lifeline, Ledger], Spawner],
+        start_spawner: Callable[..., Spawner],
         make_channel: Callable[[RawSocket], Channel] = Channel,
+        *,
+        first: WorkerId | None = None,
     ) -> None:
         self._make_channel = make_channel
         self._processes: dict[WorkerId, WorkerProcess] = {}
         self._lifeline = Lifeline()
         self._ledger = Ledger(workers)
+        self._pending_gone: list[Gone] = []
+        # Born, or being born, before anybody has asked for them.
+        self._ahead: set[WorkerId] = set()
+        self._last_outputs: dict[WorkerId, LastOutput] = {}
         try:
-            self._spawner = start_spawner(self._lifeline, self._ledger)
+            births = [] if first is None else [self._prepare_first(first)]
+            self._spawner = start_spawner(self._lifeline, self._ledger, *births)
         except BaseException:  # handed on
+            for process in self._processes.values():
+                process.close()
             self._lifeline.close()
             raise
         # Only now: what a template has not inherited, no worker has to close.
         self.queue = ReportQueue()
         self.queue.watch(self._spawner, None)
-        self._pending_gone: list[Gone] = []
-        # Born, or being born, before anybody has asked for them.
-        self._ahead: set[WorkerId] = set()
-        self._last_outputs: dict[WorkerId, LastOutput] = {}
+        if first is not None and (born := self._spawner.born) is not None:
+            self._ahead.add(first)
+            self._processes[first].be_born(born.pid, born.pidfd, born.group)
+            self.queue.watch(self._processes[first].channel, first)
 
     def __enter__(self) -> RunningPool:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
         return self
@@ -77,11 +91,12 @@ class RunningPool:
     def spawn_ahead(self, workers: Iterable[WorkerId]) -> None:
         """Have workers born that will be asked for soon, while the caller still gets ready.
 
-        Nothing is heard of them until ``spawn``; who is never asked for is killed at the end.
+        Nothing is heard of them until ``spawn``; who is never asked for is killed at the end. One may be there already.
         """
         for worker in workers:
-            self._ahead.add(worker)
-            self._bear(worker)
+            if worker not in self._ahead:
+                self._ahead.add(worker)
+                self._bear(worker)
 
     def spawn(self, worker: WorkerId, first: Command) -> None:
         """Have a worker born into a slot that has none, and send it its first command.
@@ -94,19 +109,30 @@ class RunningPool:
             self._bear(worker)
         self.send(worker, first)
 
+    def _prepare_first(self, worker: WorkerId) -> FirstBirth:
+        from pytest_parpool.runtime.firstborn import FirstBirth
+
+        files = (make_file(OUTPUT_NAME), make_file(STACKS_NAME))
+        ours, theirs = self._connect(worker, OutputFiles.inherited(*files))
+        return FirstBirth(worker, theirs, ours, files)
+
     def _bear(self, worker: WorkerId) -> None:
-        assert worker not in self._processes, worker
-        ours, theirs = stream_pair()
-        channel = self._make_channel(ours)
-        self._processes[worker] = WorkerProcess(channel)
-        self._last_outputs.pop(worker, None)
-        self._ledger.page(worker).reset()
+        _, theirs = self._connect(worker)
         try:
             self._spawner.spawn(worker, theirs)
         except OSError as error:
             self._end(worker, Exit(None, f"it could not be started: {error}"))
             return
-        self.queue.watch(channel, worker)
+        self.queue.watch(self._processes[worker].channel, worker)
+
+    def _connect(self, worker: WorkerId, outputs: OutputFiles | None = None) -> tuple[RawSocket, RawSocket]:
+        """Have a process that is not born yet in a slot. Returns our end of its connection, and its own."""
+        assert worker not in self._processes, worker
+        ours, theirs = stream_pair()
+        self._processes[worker] = WorkerProcess(self._make_channel(ours), outputs)
+        self._last_outputs.pop(worker, None)
+        self._ledger.page(worker).reset()
+        return ours, theirs
 
     def send(self, worker: WorkerId, command: Command) -> None:
         """Send a command; never blocks. To a worker that is gone, nothing is sent."""

@@ -61,9 +61,11 @@ class Spawner(abc.ABC):
 
     Attributes:
         is_ended: Whether it is gone, and nobody says any more how a worker ended. Set by ``receive``.
+        born: The worker that was there before anybody asked for it, or None.
     """
 
     is_ended = False
+    born: Born | None = None
 
     @abc.abstractmethod
     def fileno(self) -> int:

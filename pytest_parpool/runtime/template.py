@@ -10,7 +10,8 @@ socket that keeps message borders, each message marshalled, file descriptors att
 
 * ``("spawn", worker)`` with the worker's end of its channel; answered by ``("born", worker, pid)`` with a pidfd (if the
   system has them) or ``("unborn", worker, why)``;
-* ``("ended", worker, exit code)``;
+* ``("ended", worker, exit code)``; of the first worker, if the owner has forked that (``firstborn``), only
+  ``("gone", worker, 0)``;
 * ``("finish",)``: nobody is born any more; end when the last worker has ended and that was said;
 * ``("leave",)``: kill the workers that are left, reap them, and end.
 """
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_parpool.model.exits import SIGKILL, Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.apart import find_way_out, lead_group, lead_session
+from pytest_parpool.runtime.firstborn import FirstBirth, Firstborn, Foster
 from pytest_parpool.runtime.forking import Child, Fork, fork_bare, open_pidfd, prepare_forks
 from pytest_parpool.runtime.interrupts import unignore_interrupts
 from pytest_parpool.runtime.ledger import Ledger, Page
@@ -60,6 +62,7 @@ class Template(Spawner):
         main: What each worker does.
         lifeline: The workers, and the template, are tied to it.
         ledger: With a page for each worker.
+        birth: Of the worker that is forked by this process itself, or None.
         own_sessions: Whether each worker leads a session, as one that runs tests does, or only a process group. Neither
             has a terminal.
     """
@@ -70,6 +73,7 @@ class Template(Spawner):
         main: WorkerMain,
         lifeline: Lifeline,
         ledger: Ledger,
+        birth: FirstBirth | None = None,
         *,
         own_sessions: bool = True,
     ) -> None:
@@ -80,10 +84,21 @@ class Template(Spawner):
         lead = lead_session if own_sessions else lead_group
         become = functools.partial(_become_worker, quiet, lead, main, theirs, lifeline)
         leave = lead_session if own_sessions else find_way_out()
-        serve = functools.partial(_serve, theirs, ours, leave, fork, become, lifeline, ledger)
+        self._firstborn: Firstborn | None = None
         with quiet:
-            # Not a process of multiprocessing, if that is there: the workers are.
-            self._child = fork_bare(serve)
+            if birth is not None:
+                page = ledger.page(birth.worker)
+                live = functools.partial(_become_first, quiet, leave, main, (ours, theirs), lifeline, birth, page)
+                self._firstborn = Firstborn(birth, fork, live)
+                self.born = self._firstborn.born
+            serve = functools.partial(_serve, theirs, ours, leave, fork, become, lifeline, ledger, self._firstborn)
+            try:
+                # Not a process of multiprocessing, if that is there: the workers are.
+                self._child = fork_bare(serve)
+            except OSError:
+                if self._firstborn is not None:
+                    self._firstborn.abandon()
+                raise
         theirs.close()
         ours.setblocking(False)
         self.is_ended = False
@@ -128,6 +143,9 @@ class Template(Spawner):
                 words.append(Born(WorkerId(worker), value, fds[0] if fds else -1, ProcessGroup(value)))
             elif kind == "unborn":
                 words.append(Unborn(WorkerId(worker), value))
+            elif kind == "gone":
+                assert self._firstborn is not None
+                words.append(Ended(WorkerId(worker), self._firstborn.wait_exit(_KILL_SECONDS)))
             else:
                 words.append(Ended(WorkerId(worker), Exit(value)))
         return words
@@ -152,6 +170,8 @@ class Template(Spawner):
         if self._child.poll() is None:
             os.kill(self.pid, SIGKILL)  # It is stopped, or has a worker that does not end.
             self.wait_exit(_KILL_SECONDS)
+        if self._firstborn is not None:
+            self._firstborn.wait_exit(_KILL_SECONDS)
         self._socket.close()
 
 
@@ -166,15 +186,21 @@ def _serve(
     become_worker: Callable[[WorkerId, int, Page, tuple[int, ...]], None],
     lifeline: Lifeline,
     ledger: Ledger,
+    firstborn: Firstborn | None,
 ) -> None:
     """Fork workers on request until the controller is gone. Runs in the template; leaves with ``os._exit``."""
     controllers_end.close()
     lifeline.close_write_end()
     stand_apart()
-    children: dict[WorkerId, Child] = {}
+    children: dict[WorkerId, Child | Foster] = {}
     pidfds: dict[int, WorkerId] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
+    if firstborn is not None:
+        worker, pidfd = firstborn.birth.worker, firstborn.born.pidfd
+        children[worker] = firstborn.foster()
+        pidfds[pidfd] = worker
+        poll.register(pidfd, select.POLLIN)
     is_finishing = False
     while children or not is_finishing:
         has_all_pidfds = len(pidfds) == len(children)
@@ -213,7 +239,7 @@ def _serve(
     _leave(children)
 
 
-def _leave(children: dict[WorkerId, Child]) -> NoReturn:
+def _leave(children: dict[WorkerId, Child | Foster]) -> NoReturn:
     """Kill all children, wait for them, and end at once.
 
     There is nothing here to be put in order, and what others have put in the place of ``os._exit`` (coverage does) is
@@ -233,7 +259,7 @@ def _leave(children: dict[WorkerId, Child]) -> NoReturn:
 
 def _reap(
     control: RawSocket,
-    children: dict[WorkerId, Child],
+    children: dict[WorkerId, Child | Foster],
     pidfds: dict[int, WorkerId],
     poll: select.poll,
 ) -> None:
@@ -247,7 +273,7 @@ def _reap(
             poll.unregister(pidfd)
             os.close(pidfd)
             del pidfds[pidfd]
-        _say(control, ("ended", str(worker), code), [])
+        _say(control, ("gone" if isinstance(child, Foster) else "ended", str(worker), code), [])
 
 
 def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -> None:
@@ -260,6 +286,23 @@ def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -
 # --- In a worker's process --------------------------------------------------------------------------------------------
 
 
+def _become_first(
+    quiet: QuietForks,
+    stand_apart: Callable[[], None],
+    main: WorkerMain,
+    control: tuple[RawSocket, RawSocket],
+    lifeline: Lifeline,
+    birth: FirstBirth,
+    page: Page,
+) -> None:
+    """As ``_become_worker``, in a child of the owner."""
+    owners_end, templates_end = control
+    owners_end.close()
+    birth.owners_end.close()
+    channel_fd = birth.end.detach()
+    _become_worker(quiet, stand_apart, main, templates_end, lifeline, birth.worker, channel_fd, page, (), birth.files)
+
+
 def _become_worker(
     quiet: QuietForks,
     stand_apart: Callable[[], None],
@@ -270,6 +313,7 @@ def _become_worker(
     channel_fd: int,
     page: Page,
     siblings: tuple[int, ...],
+    files: tuple[int, int] | None = None,
 ) -> None:
     """Cut what ties the new process to the template, tie it to the controller, and go to work."""
     quiet.lift()
@@ -279,7 +323,7 @@ def _become_worker(
     control.close()
     for fd in siblings:  # What the template has open for them.
         os.close(fd)
-    link = WorkerLink(FdEnd(channel_fd), page)
+    link = WorkerLink(FdEnd(channel_fd), page, files)
     link.keep_from_children()
     leave = os._exit
     try:

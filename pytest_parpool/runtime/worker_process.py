@@ -21,26 +21,28 @@ class WorkerProcess:
 
     Args:
         channel: Our end. The process at the other one may not be born yet.
+        outputs: Its capture files, if we have made them.
 
     Attributes:
         pid: Its process id, or None until it is born.
         pidfd: Readable once it has ended, or -1.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, outputs: OutputFiles | None = None) -> None:
         self.channel = channel
         self.pid: int | None = None
         self.pidfd = -1
         self._group: WorkerGroup | None = None
-        self._outputs: OutputFiles | None = None
+        self._outputs = outputs
 
     def be_born(self, pid: int, pidfd: int, group: WorkerGroup) -> None:
         """Have a process; ``pidfd`` is owned from here on."""
         self.pid, self.pidfd, self._group = pid, pidfd, group
 
     def open_outputs(self, ready: Ready) -> None:
-        """Open its capture files, while it stands still and they are there to be opened."""
-        self._outputs = OutputFiles(ready.pid, ready.output_fds)
+        """Open its capture files, while it stands still and they are there to be opened; unless they are ours."""
+        if self._outputs is None:
+            self._outputs = OutputFiles(ready.pid, ready.output_fds)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and its group, as a terminal would; to nobody, while it is not born."""

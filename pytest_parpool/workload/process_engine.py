@@ -1,7 +1,7 @@
 """The engine whose workers are processes: the pool that runs tests, for calls.
 
-Processes are forked by the template, which is forked here, in the thread that makes the pool; or they are fresh
-interpreters. Everything after that is the service thread's.
+Processes are forked by the template, which is forked here, in the thread that makes the pool, after the first worker; or
+they are fresh interpreters. Everything after that is the service thread's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from typing import Any
 
 from pytest_parpool.model.ids import worker_ids
 from pytest_parpool.model.task_messages import Part
-from pytest_parpool.runtime.ledger import Ledger
-from pytest_parpool.runtime.lifeline import Lifeline
 from pytest_parpool.runtime.running_pool import RunningPool
-from pytest_parpool.runtime.spawner import Spawner
 from pytest_parpool.workload.engine import Job, Task
 from pytest_parpool.workload.fork_gate import fork_gate
 from pytest_parpool.workload.pickling import dump_job
@@ -66,16 +63,21 @@ class ProcessEngine:
         environment = share.environment if share is not None else None
         workers = worker_ids(processes)
         pool = None
+        has_firstborn = False
         if choose_start_method(start_method) == "fork":
+            from pytest_parpool.runtime import firstborn
             from pytest_parpool.runtime.template import Template
 
             main = TaskWorker(initializer, initargs, environment)
-            start: Callable[[Lifeline, Ledger], Spawner] = functools.partial(Template, None, main, own_sessions=False)
+            start = functools.partial(Template, None, main, own_sessions=False)
+            # A test may do anything with the children of its process.
+            has_firstborn = share is None and firstborn.is_possible()
             with fork_gate.closed(_PATIENCE_SECONDS) as is_quiet:
                 if is_quiet or start_method is not None:
-                    pool = RunningPool(workers, start, TaskChannel)
+                    pool = RunningPool(workers, start, TaskChannel, first=workers[0] if has_firstborn else None)
+        is_forked = pool is not None
         # What takes long to be ready is begun at once: an initializer, a fresh interpreter.
-        is_by_need = share is not None or (pool is not None and initializer is None)
+        is_by_need = share is not None or (is_forked and initializer is None)
         if pool is None:
             from pytest_parpool.runtime.launchers import start_launcher
             from pytest_parpool.workload.spawned import order_launch
@@ -89,6 +91,7 @@ class ProcessEngine:
             tasks_per_child=maxtasksperchild,
             has_initializer=initializer is not None,
             bears_by_need=is_by_need,
+            trusts_first=has_firstborn and is_forked and initializer is None,
             share=share,
         )
         _note(self._service, self)

@@ -46,6 +46,7 @@ class Service:
         tasks_per_child: After how many tasks a worker is replaced, or None.
         has_initializer: Whether workers do something before their first task.
         bears_by_need: Whether only one worker is born at once, and others when tasks wait for them.
+        trusts_first: Whether the first worker may be given tasks before it has said that it is ready.
         share: The pool's part in a CPU budget, or None for no limit; owned from here on.
 
     Attributes:
@@ -60,13 +61,16 @@ class Service:
         tasks_per_child: int | None,
         has_initializer: bool,
         bears_by_need: bool,
+        trusts_first: bool,
         share: Share | None,
     ) -> None:
         self._pool = pool
         self._share = share
         self._processes = len(workers)
         self._has_initializer = has_initializer
-        self._dispatcher = TaskDispatcher(workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need)
+        self._dispatcher = TaskDispatcher(
+            workers, tasks_per_child=tasks_per_child, bears_by_need=bears_by_need, trusts_first=trusts_first
+        )
         self._pid = os.getpid()
         self._numbers = itertools.count()
         self._tasks: dict[int, Task] = {}  # that are not over

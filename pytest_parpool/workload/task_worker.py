@@ -24,7 +24,7 @@ from pytest_parpool.model.records import prepare
 from pytest_parpool.model.task_messages import Assignment, Begun, Do, Done, Leave, Part
 from pytest_parpool.runtime.interrupts import raise_interrupts
 from pytest_parpool.runtime.link import LinkLostError, WorkerLink
-from pytest_parpool.runtime.outputs import tell_fds
+from pytest_parpool.runtime.outputs import OUTPUT_NAME, STACKS_NAME, make_file, tell_fds
 from pytest_parpool.workload.calls import OneArgumentCalls
 from pytest_parpool.workload.descriptions import describe_job
 from pytest_parpool.workload.engine import Job, Raised, Returned
@@ -34,8 +34,6 @@ from pytest_parpool.workload.task_link import TaskLink
 
 _exit = os._exit
 _clock = time.perf_counter
-
-_kept_files: list[object] = []
 
 
 class TaskWorker:
@@ -63,8 +61,8 @@ class TaskWorker:
     def __call__(self, link: WorkerLink, worker: WorkerId) -> None:
         """Live. Returns when the worker is to leave, and everything is told."""
         tasks = TaskLink(link)
-        fault_fd = _leave_owner(worker)
-        output_fd = _make_file("parpool-output")
+        output_fd, fault_fd = link.files or (make_file(OUTPUT_NAME), make_file(STACKS_NAME))
+        _leave_owner(worker, fault_fd)
         output = OutputCopy(output_fd)
         output.install()
         if self._environment is not None:
@@ -95,8 +93,8 @@ class TaskWorker:
         return True
 
 
-def _leave_owner(worker: WorkerId) -> int:
-    """Drop what a forked child must not keep of its parent. Returns the descriptor where Python's stacks will be."""
+def _leave_owner(worker: WorkerId, fault_fd: int) -> None:
+    """Drop what a forked child must not keep of its parent; Python's stacks will be in the file."""
     raise_interrupts()
     signal.set_wakeup_fd(-1)  # An event loop of the owner's would be woken by our signals.
     process = sys.modules.get("multiprocessing.process")
@@ -105,23 +103,8 @@ def _leave_owner(worker: WorkerId) -> int:
         current.name = f"PoolWorker-{worker.removeprefix('gw')}"
         if current.daemon:  # As the owner is; but tasks may start processes of their own.
             current.daemon = False
-    fault_fd = _make_file("parpool-stacks")
     if fault_fd >= 0:
         faulthandler.enable(fault_fd)
-    return fault_fd
-
-
-def _make_file(name: str) -> int:
-    """Return the descriptor of a file that is gone with its last descriptor, or -1 where others could not open it."""
-    if sys.platform == "linux":
-        return os.memfd_create(name, os.MFD_CLOEXEC)
-    if sys.platform == "win32":
-        import tempfile
-
-        file = tempfile.TemporaryFile(prefix=name, buffering=0)  # noqa: SIM115  -- it lives as long as the worker
-        _kept_files.append(file)
-        return file.fileno()
-    return -1
 
 
 def _serve(tasks: TaskLink, output: OutputCopy) -> None:

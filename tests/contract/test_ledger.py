@@ -40,6 +40,20 @@ def test_what_is_not_claimed_is_taken_back(page: Page) -> None:
     assert page.is_open(2)
 
 
+def test_what_was_found_closed_is_not_begun(page: Page) -> None:
+    """A worker may die before it has read so; what it was given meanwhile, in that place, is done by another one."""
+    page.claim(1)
+    assert page.take_back(1) == 1
+    page.claim(2)
+    assert not page.is_open(2)
+    assert page.claimed == 1
+    page.claim(1)
+    page.reopen()
+    page.claim(2)
+    assert page.is_open(2)
+    assert page.claimed == 2
+
+
 def test_nothing_is_taken_back_twice_before_the_worker_has_read(page: Page) -> None:
     """A second attempt does nothing, so that the first message stays true."""
     assert page.take_back(4) == 4

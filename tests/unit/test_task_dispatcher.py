@@ -30,7 +30,7 @@ from pytest_parpool.model.task_notices import (
 )
 from pytest_parpool.policy.slot import DispatchError
 from pytest_parpool.policy.tasks.dispatcher import MOST_FRUITLESS
-from tests.task_dispatching import BROKEN, CLEAN, GW0, GW1, PARTS, SEGFAULT, SIGKILL, TaskBench, given
+from tests.task_dispatching import BROKEN, CLEAN, GW0, GW1, GW2, PARTS, SEGFAULT, SIGKILL, TaskBench, given
 
 TWICE = TaskRules(retries=1)
 TIMED = TaskRules(timeout_seconds=5.0)
@@ -56,6 +56,37 @@ def test_workers_are_born_by_need() -> None:
     assert bench.submit(2) == [Give(GW1, [2], ())]
     assert bench.gone(GW1, SIGKILL, claimed=2) == [TellCrashed(2, SIGKILL, GW1, 0)]
     assert bench.submit(3) == [Spawn(GW1, True)]
+
+
+def test_the_first_one_is_given_tasks_while_it_is_born() -> None:
+    """It has nobody before it; for others that might be sooner done by who is there."""
+    bench = TaskBench(3, bears_by_need=True, trusts_first=True)
+    assert bench.submit(0, 1, 2) == [Give(GW0, [0], ()), Spawn(GW1, False), Spawn(GW2, False)]
+    assert bench.ready(GW0, GW1) == [Give(GW1, [1], ())]
+    assert bench.done(GW0, 0) == [TellDone(0, PARTS), Give(GW0, [2], ())]
+
+
+def test_a_replacement_of_the_first_one_is_waited_for() -> None:
+    """Nobody knows where it writes to before it has said so."""
+    bench = TaskBench(1, bears_by_need=True, trusts_first=True)
+    assert bench.submit(0) == [Give(GW0, [0], ())]
+    assert bench.gone(GW0, SIGKILL, claimed=0) == [Spawn(GW0, True)]
+    assert bench.ready() == [Give(GW0, [0], ())]
+
+
+def test_a_death_in_what_was_given_at_birth() -> None:
+    """It has begun it, whether or not it was heard that it was ready."""
+    bench = TaskBench(1, bears_by_need=True, trusts_first=True)
+    bench.submit(0)
+    assert bench.gone(GW0, SIGKILL, claimed=1) == [TellCrashed(0, SIGKILL, GW0, 0)]
+
+
+def test_the_last_task_may_be_given_at_birth() -> None:
+    """Its worker leaves behind it, and has all the time it needs until then."""
+    bench = TaskBench(1, tasks_per_child=1, bears_by_need=True, trusts_first=True)
+    assert bench.submit(0) == [Give(GW0, [0], ()), Dismiss(GW0)]
+    assert bench.ready() == []
+    assert bench.done(GW0, 0) == [TellDone(0, PARTS), AwaitExit(GW0, False)]
 
 
 def test_nobody_is_born_while_somebody_finds_nothing_to_do() -> None:

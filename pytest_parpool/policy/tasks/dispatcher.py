@@ -49,12 +49,14 @@ from pytest_parpool.model.task_notices import (
     TimeUp,
     WorkerGone,
 )
-from pytest_parpool.policy.lifecycle import ALIVE, WorkerState
+from pytest_parpool.policy.lifecycle import WorkerState
 from pytest_parpool.policy.tasks.pace import Pace
 from pytest_parpool.policy.tasks.queue import TaskQueue
 from pytest_parpool.policy.tasks.task_slot import TaskSlot
 
 MOST_FRUITLESS = 10  # births in a row; nobody is unlucky so often, and ten of them take milliseconds
+
+_FREE = frozenset({WorkerState.STARTING, WorkerState.ASKING})
 
 _NO_RULES = TaskRules()
 
@@ -66,10 +68,16 @@ class TaskDispatcher:
         workers: The slots, in order.
         tasks_per_child: After how many tasks a worker is replaced, or None.
         bears_by_need: Whether only one worker is born at once, and others when tasks wait for them.
+        trusts_first: Whether the first of all processes may be given tasks before it has said that it is ready.
     """
 
     def __init__(
-        self, workers: Sequence[WorkerId], *, tasks_per_child: int | None, bears_by_need: bool = False
+        self,
+        workers: Sequence[WorkerId],
+        *,
+        tasks_per_child: int | None,
+        bears_by_need: bool = False,
+        trusts_first: bool = False,
     ) -> None:
         self._slots: Mapping[WorkerId, TaskSlot] = {worker: TaskSlot(worker) for worker in workers}
         self._tasks_per_child = tasks_per_child
@@ -77,6 +85,7 @@ class TaskDispatcher:
         self._pace = Pace()
         self._most_busy = len(workers)
         self._bears_by_need = bears_by_need
+        self._trusts_first = trusts_first
         self._rules: dict[int, TaskRules] = {}
         self._tries: dict[int, int] = {}
         self._heard: set[TaskSlot] = set()
@@ -188,9 +197,10 @@ class TaskDispatcher:
                 return [SetTimer(slot.id, task, at, seconds_allowed)]
             case Ready():
                 if slot.state is WorkerState.STARTING:
-                    slot.move(WorkerState.ASKING)
+                    slot.move(WorkerState.BUSY if slot.held else WorkerState.ASKING)
                     return []
-                return [AwaitExit(slot.id, is_interrupted=False)]  # It was told to leave before it was born.
+                # It was told to leave before it was born; behind what it was given, if it was.
+                return [] if slot.held else [AwaitExit(slot.id, is_interrupted=False)]
             case Spoiled():
                 return self._kill(slot)
             case Broken():  # pragma: no branch - the last one there is
@@ -222,7 +232,7 @@ class TaskDispatcher:
             elif is_at_end:
                 if state in (WorkerState.ASKING, WorkerState.STARTING):
                     actions += self._dismiss(slot)
-            elif state is WorkerState.ASKING:
+            elif state is WorkerState.ASKING or (state is WorkerState.STARTING and self._is_trusted(slot)):
                 if waiting and busy < self._most_busy:
                     actions += self._fill(slot)
                     busy += bool(slot.held)
@@ -252,9 +262,13 @@ class TaskDispatcher:
         """Whether a vacant slot is to have a process: always while tasks may come, or only for those that are there."""
         if not self._bears_by_need:
             return bool(self._queue) or not self._is_closing
-        states = [slot.state for slot in self._slots.values()]
-        is_room = sum([state in ALIVE for state in states]) < self._most_busy
-        return is_room and states.count(WorkerState.STARTING) + states.count(WorkerState.ASKING) < len(self._queue)
+        is_room = sum([slot.is_alive for slot in self._slots.values()]) < self._most_busy
+        free = [slot.state in _FREE and not slot.held for slot in self._slots.values()]
+        return is_room and sum(free) < len(self._queue)
+
+    def _is_trusted(self, slot: TaskSlot) -> bool:
+        """Whether a process that is not ready yet may be given tasks: nobody else is there to begin them sooner."""
+        return self._trusts_first and slot.births == 1 and slot is next(iter(self._slots.values())) and not slot.held
 
     def _is_any_held(self) -> bool:
         return any(slot.held for slot in self._slots.values())

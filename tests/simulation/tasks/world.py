@@ -113,7 +113,7 @@ class Worker:
         self.commands: list[Give | Dismiss | int] = []
         self.events: list[TaskEvent] = []
         self.held: list[tuple[int, bool]] = []
-        self.claimed, self.limit = 0, _UNLIMITED
+        self.claimed, self.limit, self.kept = 0, _UNLIMITED, 0
         self.begun = 0
         self.running: int | None = None
         self.is_ready = self.is_leaving = self.is_dead = False
@@ -173,12 +173,17 @@ class World:
         self.seen: collections.Counter[str] = collections.Counter()
         self._slots = worker_ids(chance.randint(1, 4))
         self._tasks_per_child = chance.choice((None, None, 1, 3))
+        self._trusts_first = chance.random() < 0.5
         self._dispatcher = TaskDispatcher(
-            self._slots, tasks_per_child=self._tasks_per_child, bears_by_need=chance.random() < 0.5
+            self._slots,
+            tasks_per_child=self._tasks_per_child,
+            bears_by_need=chance.random() < 0.5,
+            trusts_first=self._trusts_first,
         )
         self._ledger = Ledger()
         self._workers: dict[WorkerId, Worker] = {}
         self._given: dict[WorkerId, int] = {}
+        self._births: collections.Counter[WorkerId] = collections.Counter()
         self._timers: dict[WorkerId, int] = {}
         self._leaving: set[WorkerId] = set()
         self._next = 0
@@ -266,7 +271,7 @@ class World:
             self._handle(Overdue(slot))
         elif slot in self._dispatcher.holders() and chance.random() < 0.2:
             self._handle(Stalled(slot))
-        elif not worker.is_ready and self._has_faults and chance.random() < 0.1:
+        elif not worker.is_ready and self._has_faults and not self._is_trusted(slot) and chance.random() < 0.1:
             self._ledger.is_faulty = True
             worker.is_ready = worker.is_leaving = True
             worker.events.append(Broken("initializer 'setup'", "Traceback"))
@@ -276,6 +281,10 @@ class World:
         else:
             worker.step(chance)
 
+    def _is_trusted(self, slot: WorkerId) -> bool:
+        """Whether a worker cannot fail to become ready, but for its death."""
+        return self._trusts_first and slot == self._slots[0] and self._births[slot] == 1
+
     def _bury(self, slot: WorkerId, worker: Worker) -> None:
         del self._workers[slot]
         # Any slot that died so often without a begin may have been the last one.
@@ -283,7 +292,9 @@ class World:
         if self._fruitless >= MOST_FRUITLESS:
             self._ledger.is_faulty = True
         exit_ = Exit(-9) if worker.running is not None or worker.is_killed else Exit(0)
-        gone = WorkerGone(slot, exit_, worker.claimed, 0)
+        # As ``runtime.ledger.Page.claimed``.
+        claimed = worker.claimed if worker.limit == _UNLIMITED else min(worker.claimed, worker.kept)
+        gone = WorkerGone(slot, exit_, claimed, 0)
         self._handle(*[TaskHeard(slot, event) for event in worker.events], gone)
 
     # --- What is asked for -------------------------------------------------------------------------------------------
@@ -305,13 +316,16 @@ class World:
                     promise(is_room, f"{slot} is born, and may do nothing")
                     self._workers[slot] = Worker(self._ledger)
                     self._given[slot] = 0
+                    self._births[slot] += 1
                     self._timers.pop(slot, None)
                     self._leaving.discard(slot)
                 case Give(slot, tasks, _):
                     promise(len(tasks) > 0, "nothing was given")
                     busy = sum(task is not None for task in self._dispatcher.running().values())
                     promise(self._allowed is None or busy <= self._allowed, f"{busy} are busy, {self._allowed} may be")
-                    promise(self._workers[slot].is_ready, f"{slot} was given something before it was ready")
+                    is_ready = self._workers[slot].is_ready
+                    self.seen["Give before Ready"] += not is_ready
+                    promise(is_ready or self._is_trusted(slot), f"{slot} was given something before it was ready")
                     self._given[slot] += len(tasks)
                     most = None if self._is_template_gone else self._tasks_per_child
                     promise(most is None or self._given[slot] <= most, f"{slot} was given {self._given[slot]}")
@@ -341,7 +355,7 @@ class World:
         if worker is None or worker.limit != _UNLIMITED:
             return []
         worker.limit = begun
-        kept = max(begun, worker.claimed)
+        worker.kept = kept = max(begun, worker.claimed)
         worker.commands.append(kept)
         self._given[slot] = min(self._given[slot], kept)
         return [TakenBack(slot, kept)]
