@@ -95,7 +95,7 @@ class Template(Spawner):
             try:
                 # Not a process of multiprocessing, if that is there: the workers are.
                 self._child = fork_bare(serve)
-            except OSError:
+            except BaseException:  # handed on
                 if self._firstborn is not None:
                     self._firstborn.abandon()
                 raise

@@ -1,7 +1,7 @@
 """The engine whose workers are processes: the pool that runs tests, for calls.
 
-Processes are forked by the template, which is forked here, in the thread that makes the pool, after the first worker; or
-they are fresh interpreters. Everything after that is the service thread's.
+Processes are forked by the template, which is forked here, in the thread that makes the pool, behind the first worker;
+or they are fresh interpreters. Everything after that is the service thread's.
 """
 
 from __future__ import annotations
