@@ -84,8 +84,11 @@ class Firstborn:
             raise OSError(errno.EMFILE, "no descriptor is left to watch the first worker by")
 
     def wait_exit(self, timeout_seconds: float) -> Exit:
-        """Return how it ended, after waiting for that; its code is None if it has not."""
-        return Exit(self._child.wait(timeout_seconds))
+        """Return how it ended, after waiting for that; its code is None if it has not, or if nobody knows."""
+        code = self._child.wait(timeout_seconds)
+        if self._child.is_lost:
+            return Exit(None, "ended, and this program has waited for it, so that it is not known how")
+        return Exit(code)
 
     def abandon(self) -> None:
         """Have it end, because there is no pool that it could be the first of."""

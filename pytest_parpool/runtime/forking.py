@@ -42,6 +42,7 @@ class Child:
 
     Attributes:
         pid: Its process id.
+        is_lost: Whether somebody else has waited for it, so that nobody here knows how it ended.
 
     Raises:
         OSError: If the system gives no process.
@@ -52,6 +53,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             _live_and_exit(live)
+        self.is_lost = False
         self._code: int | None = None
 
     def poll(self) -> int | None:
@@ -59,7 +61,8 @@ class Child:
         if self._code is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # Somebody else has reaped it; it has ended, and nobody can say how.
+            except ChildProcessError:
+                self.is_lost = True
                 self._code = 255
             else:
                 if pid:

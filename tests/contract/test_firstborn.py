@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_parpool import Pool, WorkerCrashed
 from pytest_parpool.model.ids import worker_ids
-from pytest_parpool.runtime import firstborn
+from pytest_parpool.runtime import firstborn, template
+from pytest_parpool.runtime.firstborn import FirstBirth, Firstborn
+from pytest_parpool.runtime.forking import Child, fork_bare
 from pytest_parpool.runtime.running_pool import RunningPool
+from pytest_parpool.runtime.sockets import stream_pair
 from pytest_parpool.workload.process_engine import ProcessEngine
 from tests import pooling
 from tests.pooling import open_pool, square
@@ -166,6 +170,69 @@ pool.join()
         [sys.executable, str(script)], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )
     assert (done.stdout, done.stderr) == ("told\n", "")
+
+
+def test_an_end_that_somebody_else_has_heard_of() -> None:
+    """It cannot be known how it ended; that it did is."""
+    owners_end, end = stream_pair()
+    files = os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)
+    first = firstborn.Firstborn(FirstBirth(worker_ids(1)[0], end, owners_end, files), fork_bare, signal.pause)
+    os.kill(first.born.pid, signal.SIGKILL)
+    assert os.waitpid(first.born.pid, 0)[1] == signal.SIGKILL
+    exit_ = first.wait_exit(DEADLINE_SECONDS)
+    assert exit_.code is None
+    assert "this program has waited for it" in exit_.describe()
+    for fd in (first.born.pidfd, *files):
+        os.close(fd)
+    owners_end.close()
+
+
+def test_one_that_is_abandoned() -> None:
+    """Because there is no template, say; nothing of it is left."""
+    owners_end, end = stream_pair()
+    first = firstborn.Firstborn(FirstBirth(worker_ids(1)[0], end, owners_end, (-1, -1)), fork_bare, signal.pause)
+    assert is_there(first.born.pid)
+    first.abandon()
+    assert not is_there(first.born.pid)
+    owners_end.close()
+
+
+def test_without_a_descriptor_to_watch_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no pool, and no process."""
+    monkeypatch.setattr(firstborn, "open_pidfd", lambda _: -1)
+    assert not firstborn.is_possible()
+    owners_end, end = stream_pair()
+    pids: list[int] = []
+
+    def fork(live: Callable[[], None]) -> Child:
+        child = fork_bare(live)
+        pids.append(child.pid)
+        return child
+
+    with pytest.raises(OSError, match="no descriptor is left"):
+        firstborn.Firstborn(FirstBirth(worker_ids(1)[0], end, owners_end, (-1, -1)), fork, signal.pause)
+    assert not is_there(pids[0])
+    owners_end.close()
+
+
+def test_a_template_that_cannot_be_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first worker does not outlive that."""
+    pids: list[int] = []
+    init = firstborn.Firstborn.__init__
+
+    def note(self: Firstborn, *args: Any) -> None:
+        init(self, *args)
+        pids.append(self.born.pid)
+
+    def fail(_: object) -> Child:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(firstborn.Firstborn, "__init__", note)
+    monkeypatch.setattr(template, "fork_bare", fail)
+    with pytest.raises(BlockingIOError):
+        open_pool("fork")
+    assert len(pids) == 1
+    assert not is_there(pids[0])
 
 
 def test_it_is_killed_with_its_owner(tmp_path: Path) -> None:
