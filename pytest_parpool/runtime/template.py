@@ -22,15 +22,15 @@ import contextlib
 import functools
 import marshal
 import os
-import select
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_parpool.model.exits import SIGKILL, Exit
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.apart import find_way_out, lead_group, lead_session
-from pytest_parpool.runtime.firstborn import FirstBirth, Firstborn, Foster
-from pytest_parpool.runtime.forking import Child, Fork, fork_bare, open_pidfd, prepare_forks
+from pytest_parpool.runtime.brood import Brood
+from pytest_parpool.runtime.firstborn import FirstBirth, Firstborn
+from pytest_parpool.runtime.forking import Fork, fork_bare, prepare_forks
 from pytest_parpool.runtime.interrupts import unignore_interrupts
 from pytest_parpool.runtime.ledger import Ledger, Page
 from pytest_parpool.runtime.lifeline import Lifeline, Tie
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 _MESSAGE_BYTES = 4096  # each is a few words; memory for more would be made anew in each process
 _MESSAGE_FDS = 4
-# Without pidfds (before Linux 5.3, elsewhere) the template looks after its children at this pace.
-_REAP_SECONDS = 0.02
 # How long it may take to end with its workers.
 _LEAVE_SECONDS = 1.0
 # How long a killed template may take to be gone; only a kernel in trouble needs it.
@@ -188,25 +186,16 @@ def _serve(
     ledger: Ledger,
     firstborn: Firstborn | None,
 ) -> None:
-    """Fork workers on request until the controller is gone. Runs in the template; leaves with ``os._exit``."""
+    """Fork workers on request until the controller is gone. Runs in the template, and does not return."""
     controllers_end.close()
     lifeline.close_write_end()
     stand_apart()
-    children: dict[WorkerId, Child | Foster] = {}
-    pidfds: dict[int, WorkerId] = {}
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
+    brood = Brood(control, fork)
     if firstborn is not None:
-        worker, pidfd = firstborn.birth.worker, firstborn.born.pidfd
-        children[worker] = firstborn.foster()
-        pidfds[pidfd] = worker
-        poll.register(pidfd, select.POLLIN)
+        brood.watch(firstborn.birth.worker, firstborn.foster(), firstborn.born.pidfd)
     is_finishing = False
-    while children or not is_finishing:
-        has_all_pidfds = len(pidfds) == len(children)
-        ready = [fd for fd, _ in poll.poll(None if has_all_pidfds else _REAP_SECONDS * 1000)]
-        _reap(control, children, pidfds, poll)
-        if control.fileno() not in ready:
+    while brood or not is_finishing:
+        if not brood.wait():
             continue
         try:
             data, fds = receive_with_fds(control, _MESSAGE_BYTES, _MESSAGE_FDS)
@@ -220,67 +209,13 @@ def _serve(
         if kind == "finish":
             is_finishing = True
             continue
-        (name,) = names
-        worker = WorkerId(name)
-        become = functools.partial(become_worker, worker, fds[0], ledger.page(worker), tuple(pidfds))
-        try:
-            child = fork(become)
-        except OSError as error:
-            _say(control, ("unborn", name, f"{type(error).__name__}: {error}"), [])
-            continue
-        finally:
-            os.close(fds[0])
-        children[worker] = child
-        pidfd = open_pidfd(child.pid)
-        if pidfd >= 0:
-            pidfds[pidfd] = worker
-            poll.register(pidfd, select.POLLIN)
-        _say(control, ("born", name, child.pid), [pidfd] if pidfd >= 0 else [])
-    _leave(children)
-
-
-def _leave(children: dict[WorkerId, Child | Foster]) -> NoReturn:
-    """Kill all children, wait for them, and end at once.
-
-    There is nothing here to be put in order, and what others have put in the place of ``os._exit`` (coverage does) is
-    not for the template to run.
-    """
-    for child in children.values():
-        # It may not be the leader of its group yet, or have ended.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, SIGKILL)
-        os.kill(child.pid, SIGKILL)
-    for child in children.values():
-        while child.wait(_REAP_SECONDS) is None:
-            pass
+        (worker,) = map(WorkerId, names)
+        brood.bear(worker, functools.partial(become_worker, worker, fds[0], ledger.page(worker)))
+        os.close(fds[0])
+    brood.end()
+    # There is nothing here to be put in order, and what others have put in the place of ``os._exit`` (coverage does) is
+    # not for the template to run.
     os.kill(os.getpid(), SIGKILL)
-    raise AssertionError("unreachable")
-
-
-def _reap(
-    control: RawSocket,
-    children: dict[WorkerId, Child | Foster],
-    pidfds: dict[int, WorkerId],
-    poll: select.poll,
-) -> None:
-    """Say of each child that has ended how it did, once."""
-    for worker, child in list(children.items()):
-        code = child.poll()
-        if code is None:
-            continue
-        del children[worker]
-        for pidfd in [fd for fd, owner in pidfds.items() if owner == worker]:
-            poll.unregister(pidfd)
-            os.close(pidfd)
-            del pidfds[pidfd]
-        _say(control, ("gone" if isinstance(child, Foster) else "ended", str(worker), code), [])
-
-
-def _say(control: RawSocket, word: tuple[str, str, int | str], fds: list[int]) -> None:
-    try:
-        send_with_fds(control, marshal.dumps(word), fds)
-    except OSError:
-        os._exit(0)  # The controller is gone; the lifeline has ended the workers.
 
 
 # --- In a worker's process --------------------------------------------------------------------------------------------

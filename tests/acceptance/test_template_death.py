@@ -32,7 +32,7 @@ def happenings(pytester: pytest.Pytester) -> None:
     runs.add_happenings(pytester)
 
 
-@pytest.fixture(params=["template.open_pidfd", "lambda pid: -1"], ids=["pidfds", "no pidfds"])
+@pytest.fixture(params=["brood.open_pidfd", "lambda pid: -1"], ids=["pidfds", "no pidfds"])
 def pidfds(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> None:
     """With the descriptors that say when a process ends, and on a system that has none.
 
@@ -40,10 +40,10 @@ def pidfds(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> None:
     """
     pytester.makeconftest(
         f"""
-        from pytest_parpool.runtime import pool, template
+        from pytest_parpool.runtime import brood, running_pool
 
-        pool._REAP_SECONDS = 3600
-        template.open_pidfd = {request.param}
+        running_pool._REAP_SECONDS = 3600
+        brood.open_pidfd = {request.param}
         """
     )
 
