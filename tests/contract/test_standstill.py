@@ -93,7 +93,7 @@ def test_children_are_named() -> None:
 
     with prepared(prepare) as pid:
         child = int.from_bytes(os.read(read, 8), "little")
-        assert inspect(pid) == Inspection(pid, 1, (child,))
+        until(lambda: inspect(pid) == Inspection(pid, 1, (child,)), "what has ended is there")
         os.write(over_write, b"x")
     for fd in (read, write, over_read, over_write):
         os.close(fd)
