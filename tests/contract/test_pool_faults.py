@@ -25,9 +25,7 @@ from pytest_parpool import (
     UnpicklableTaskError,
     WorkerCrashed,
 )
-from pytest_parpool.workload import process_engine
 from pytest_parpool.workload.fork_gate import fork_gate
-from pytest_parpool.workload.start_method import choose_start_method
 from pytest_parpool.workload.task_maker import EAGER_BYTES
 from tests import pooling
 from tests.pooling import no_cloudpickle, open_executor, open_pool, square
@@ -227,35 +225,59 @@ def test_a_task_that_reaches_its_memory_limit(pool: Pool) -> None:
 
 # --- Another pool beside a busy one -----------------------------------------------------------------------------------
 
-_lock = threading.Lock()
+MIDST = f"""
+import sys
+import threading
+
+from pytest_parpool import Pool
+from pytest_parpool.workload import process_engine
+from pytest_parpool.workload.fork_gate import fork_gate
+from tests.sharing import until
+
+# Else it is spawned, or forked all the same, where the callback gets no CPU for so long.
+process_engine._PATIENCE_SECONDS = {DEADLINE_SECONDS}
+lock = threading.Lock()
+is_held = threading.Event()
 
 
-def _take_lock() -> bool:
-    return _lock.acquire(timeout=DEADLINE_SECONDS)
+def hold(_):
+    with lock:
+        is_held.set()
+        until(lambda: fork_gate._is_closed, "nobody forks")
+
+
+def take_lock():
+    return lock.acquire(timeout={DEADLINE_SECONDS})
+
+
+with Pool(2, context="fork") as first:
+    result = first.apply_async(abs, (-3,), callback=hold)
+    assert is_held.wait({DEADLINE_SECONDS})
+    with Pool(1, context=sys.argv[1] if sys.argv[1:] else None) as second:
+        assert second.apply(take_lock)
+    second.join()
+    assert result.get() == 3
+first.join()
+"""
 
 
 @pytest.mark.parametrize("context", ["fork", None])
-def test_a_pool_is_not_forked_in_the_midst_of_a_callback(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch, context: str | None
-) -> None:
-    """What a callback of the first pool holds is not held for ever in the workers of the second one."""
-    # Else it is spawned, or forked all the same, where the callback gets no CPU for so long.
-    monkeypatch.setattr(process_engine, "_PATIENCE_SECONDS", DEADLINE_SECONDS)
-    # And it is spawned while threads of an earlier test, which nobody can end, are there.
-    until(lambda: choose_start_method(None) == "fork", "there are other threads")
-    is_held = threading.Event()
+def test_a_pool_is_not_forked_in_the_midst_of_a_callback(tmp_path: Path, context: str | None) -> None:
+    """What a callback of the first pool holds is not held for ever in the workers of the second one.
 
-    def hold(_: int) -> None:
-        with _lock:
-            is_held.set()
-            until(lambda: fork_gate._is_closed, "nobody forks")
-
-    result = pool.apply_async(square, (3,), callback=hold)
-    assert is_held.wait(DEADLINE_SECONDS)
-    with Pool(1, context=context) as second:
-        assert second.apply(_take_lock)
-    second.join()
-    assert result.get() == 9
+    In a process of its own: beside threads of other tests, which nobody may be able to end, it would be spawned.
+    """
+    script = tmp_path / "script.py"
+    script.write_text(MIDST, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), *([context] if context else [])],
+        capture_output=True,
+        text=True,
+        timeout=3 * DEADLINE_SECONDS,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_callback_that_never_ends_keeps_nobody_from_forking(pool: Pool) -> None:
