@@ -55,7 +55,7 @@ Word: TypeAlias = Born | Unborn | Ended
 
 
 class Spawner(abc.ABC):
-    """The parent of all workers; every start method brings its own, with all that is not given here.
+    """What starts workers, and knows of their ends; every start method brings its own, with all that is not given here.
 
     It never blocks but in ``wait_exit`` and ``close``.
 

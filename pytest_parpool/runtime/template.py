@@ -3,7 +3,7 @@
 It is forked from the controller once, before anything of the run exists, and stays single-threaded, so that each
 worker, the first and the tenth replacement, is born from the same clean state by the same path, whatever the controller
 has become meanwhile (threads, open files, log handlers). It is the workers' parent: it reaps them and says how they
-ended.
+ended. Only the first worker of a pool for calls may be another's child, see ``firstborn``.
 
 Both halves are here: ``Template`` is the controller's handle, ``_serve`` what the process does. They talk over one
 socket that keeps message borders, each message marshalled, file descriptors attached:
