@@ -83,7 +83,9 @@ class Nodes:
     def ready(self, node: WorkerNode) -> None:
         """Tell that a process is ready to run tests."""
         self._config.hook.pytest_testnodeready(node=node)
-        self._config.hook.pytest_xdist_node_collection_finished(node=node, ids=list(self._nodeids))
+        finished = self._config.hook.pytest_xdist_node_collection_finished
+        if finished.get_hookimpls():  # A list of its own for each is only made for who asks.
+            finished(node=node, ids=list(self._nodeids))
 
     def crashed(self, node: WorkerNode, report: pytest.TestReport) -> None:
         """Tell that a process died while it ran a test; plugins may change the report."""

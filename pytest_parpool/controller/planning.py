@@ -35,7 +35,8 @@ def make_plan(items: Sequence[pytest.Item], durations: Mapping[str, float]) -> P
         scopes.append(found)
         name = getattr(item, "originalname", None) or item.name
         functions.append(f"{parent.nodeid if parent is not None else ''}::{name}")
-    nodeids = tuple(item.nodeid for item in items)
+    # Copies: the items' own strings lie among the items, which stay shared with the workers as long as nobody looks.
+    nodeids = tuple(_copy(item.nodeid) for item in items)
     return Plan(
         nodeids=nodeids,
         files=tuple(scope.file for scope in scopes),
@@ -45,6 +46,10 @@ def make_plan(items: Sequence[pytest.Item], durations: Mapping[str, float]) -> P
         groups=tuple(_group(item) for item in items),
         durations=tuple(map(durations.get, nodeids)) if durations else (None,) * len(nodeids),
     )
+
+
+def _copy(text: str) -> str:
+    return text[:1] + text[1:]
 
 
 def _scopes(item: pytest.Item) -> _Scopes:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parpool import garbage
-from pytest_parpool.compat import random_state
+from pytest_parpool.compat import random_state, source_lookup
 from pytest_parpool.compat.rerun_plan import RerunPlan
 from pytest_parpool.compat.rerun_plan import make_plan as make_rerun_plan
 from pytest_parpool.controller import durations, start_method
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.planning import make_plan
+from pytest_parpool.controller.shown_items import ShownItems
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.limits import check_open_files
@@ -109,6 +110,7 @@ class Preparation:
         known_durations = durations.load(config)
         plan = make_plan(items, known_durations)
         nodeids = plan.nodeids
+        shown_items = ShownItems(items, nodeids)
         if settings.dist == "each":
             plan = plan.repeated(settings.processes)
         _check_open_files(settings)
@@ -141,6 +143,7 @@ class Preparation:
                 self._make_dispatcher(plan, own_scheduler, pool, is_stop_watched=is_stop_watched),
                 nodes,
                 self._lines,
+                shown_items,
                 shutdown_seconds=shutdown_seconds,
                 collection_match=self._make_collection_match(nodeids, running) if method == "spawn" else None,
             )
@@ -166,6 +169,7 @@ class Preparation:
             is_stop_watched=is_stop_watched,
             reruns=reruns,
         )
+        source_lookup.remember_modules()
         if settings.gc_freeze:
             garbage.freeze(self._config)
         return functools.partial(pool.start, main)

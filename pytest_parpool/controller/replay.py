@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pytest_parpool.compat import pytest_internals
 from pytest_parpool.compat.xdist_node import WorkerNode
+from pytest_parpool.controller.shown_items import ShownItems
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.wire.recorded_warnings import load_warning
 from pytest_parpool.wire.reports import ReportReader
@@ -22,7 +22,7 @@ class Replay:
         items: The collected items.
     """
 
-    def __init__(self, config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    def __init__(self, config: pytest.Config, items: ShownItems) -> None:
         self._config = config
         self._items = items
         self._hooks: dict[object, Any] = {}
@@ -33,15 +33,10 @@ class Replay:
         # With -v it would print a line per start between the lines per result, which say the same.
         self._start_is_shown_by = pytest_internals.core_terminal_reporters(config)
 
-    def item(self, index: ItemIndex) -> pytest.Item:
-        """Return pytest's item; with ``--dist each`` the plan holds every item once per worker."""
-        return self._items[index % len(self._items)]
-
     def start(self, index: ItemIndex, location: tuple[str, int | None, str]) -> None:
         """Say that an item begins."""
-        item = self.item(index)
         self._locations[index] = location
-        self._hook(item, "pytest_runtest_logstart")(nodeid=item.nodeid, location=location)
+        self._hook(index, "pytest_runtest_logstart")(nodeid=self._items.nodeid(index), location=location)
 
     def report(self, node: WorkerNode, index: ItemIndex, data: bytes) -> pytest.TestReport:
         """Show a report, and return it."""
@@ -61,14 +56,13 @@ class Replay:
 
     def show(self, index: ItemIndex, report: pytest.TestReport) -> None:
         """Show a report that was made here."""
-        self._hook(self.item(index), "pytest_runtest_logreport")(report=report)
+        self._hook(index, "pytest_runtest_logreport")(report=report)
 
     def finish(self, index: ItemIndex) -> None:
         """Say that an item is over."""
-        item = self.item(index)
         self._sections.pop(index, None)
         location = self._locations.pop(index)
-        self._hook(item, "pytest_runtest_logfinish")(nodeid=item.nodeid, location=location)
+        self._hook(index, "pytest_runtest_logfinish")(nodeid=self._items.nodeid(index), location=location)
 
     def sections(self, index: ItemIndex) -> list[tuple[str, str]]:
         """Return the sections of the last report of an item that is not over."""
@@ -86,11 +80,12 @@ class Replay:
             }
         )
 
-    def _hook(self, item: pytest.Item, name: str) -> Any:
+    def _hook(self, index: ItemIndex, name: str) -> Any:
         """Return the caller of a reporting hook for an item: conftests of other directories are left out."""
-        key = (item.parent, name)
+        key = (self._items.parent(index), name)
         found = self._hooks.get(key)
         if found is None:
+            item = self._items.item(index)
             found = getattr(item.ihook, name)
             if name == "pytest_runtest_logstart" and self._start_is_shown_by:
                 found = pytest_internals.hook_without(self._config, name, item, self._start_is_shown_by)

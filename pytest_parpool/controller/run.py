@@ -16,6 +16,7 @@ from pytest_parpool.controller.ending import Ending, tell_pytest
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.replay import Replay
 from pytest_parpool.controller.showing import Showing
+from pytest_parpool.controller.shown_items import ShownItems
 from pytest_parpool.controller.signals import SignalWatch
 from pytest_parpool.controller.standstill import Silence
 from pytest_parpool.controller.statistics import RunStatistics
@@ -69,6 +70,7 @@ class ParallelRun:
         dispatcher: Decides.
         nodes: What other plugins know of the workers.
         lines: Lines of our own on the terminal.
+        items: What is run.
         shutdown_seconds: How long a worker may take to leave: after an interrupt, and else.
         collection_match: Answers workers that have collected by themselves, if they do.
     """
@@ -80,6 +82,7 @@ class ParallelRun:
         dispatcher: Dispatcher,
         nodes: Nodes,
         lines: TerminalLines,
+        items: ShownItems,
         *,
         shutdown_seconds: tuple[float, float],
         collection_match: CollectionMatch | None,
@@ -94,7 +97,8 @@ class ParallelRun:
         self._collection_match = collection_match
         self._clock = time.monotonic
         self._sleep = time.sleep
-        self._replay = Replay(session.config, session.items)
+        self._items = items
+        self._replay = Replay(session.config, items)
         self._timers = Timers(dispatcher.holds_more)
         self._silence = Silence(session.config, pool, dispatcher, nodes.ids)
         self._ending = Ending()
@@ -102,7 +106,7 @@ class ParallelRun:
         # By a signal to us; a KeyboardInterrupt that a test raised by itself is its worker's alone.
         self._is_interrupted = False
         self.statistics = RunStatistics()
-        self._showing = Showing(session, nodes, self._replay, lines, self._ending, self.statistics)
+        self._showing = Showing(session, nodes, items, self._replay, lines, self._ending, self.statistics)
 
     def run(self) -> None:
         """Run until no worker is left, then tell pytest how it ended.
@@ -270,4 +274,4 @@ class ParallelRun:
                 if self._dispatcher.is_template_gone
                 else "no worker was left to run the remaining tests"
             )
-        self._lines.add_not_run([self._replay.item(index).nodeid for index in not_run])
+        self._lines.add_not_run([self._items.nodeid(index) for index in not_run])

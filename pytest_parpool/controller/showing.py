@@ -15,6 +15,7 @@ from pytest_parpool.compat.xdist_node import WorkerNode
 from pytest_parpool.controller.ending import Ending
 from pytest_parpool.controller.nodes import Nodes
 from pytest_parpool.controller.replay import Replay
+from pytest_parpool.controller.shown_items import ShownItems
 from pytest_parpool.controller.statistics import RunStatistics
 from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.model.actions import ReportCrash, ReportLoss, Spawn
@@ -44,6 +45,7 @@ class Showing:
     Args:
         session: Pytest's.
         nodes: What other plugins know of the workers.
+        items: What is run.
         replay: Calls the reporting hooks.
         lines: Lines of our own on the terminal.
         ending: Told how the run ends.
@@ -54,6 +56,7 @@ class Showing:
         self,
         session: pytest.Session,
         nodes: Nodes,
+        items: ShownItems,
         replay: Replay,
         lines: TerminalLines,
         ending: Ending,
@@ -61,6 +64,7 @@ class Showing:
     ) -> None:
         self._session = session
         self._nodes = nodes
+        self._items = items
         self._replay = replay
         self._lines = lines
         self._ending = ending
@@ -112,7 +116,7 @@ class Showing:
                 self._replay.report(node, item, data)
             case Finished(item, seconds):
                 self._replay.finish(item)
-                self._statistics.add(worker, self._replay.item(item).nodeid, seconds)
+                self._statistics.add(worker, self._items.nodeid(item), seconds)
             case WarningSeen(data):
                 self._replay.warning(data)
             case Ready():
@@ -127,7 +131,7 @@ class Showing:
             case Interrupted(item_or_none, where):
                 self._ending.is_interrupted = True
                 if item_or_none is not None:
-                    self._lines.add_interrupted(worker, self._replay.item(item_or_none).nodeid, where)
+                    self._lines.add_interrupted(worker, self._items.nodeid(item_or_none), where)
             case Broken(what, text):
                 self._ending.broken = self._ending.broken or (what, text)
             case Left(output):
@@ -138,7 +142,7 @@ class Showing:
     def _show_crash(self, node: WorkerNode, action: ReportCrash, output: LastOutput) -> None:
         from pytest_parpool.controller.crashes import crash_report, crash_text
 
-        item = self._replay.item(action.item)
+        item = self._items.item(action.item)
         report = crash_report(item, crash_text(action, item.nodeid), self._replay.sections(action.item), output)
         self._nodes.crashed(node, report)
         self._replay.show(action.item, report)
@@ -147,7 +151,7 @@ class Showing:
     def _show_loss(self, node: WorkerNode, action: ReportLoss, output: LastOutput) -> None:
         from pytest_parpool.controller.crashes import loss_report, loss_text
 
-        last = self._replay.item(action.last_item) if action.last_item is not None else None
+        last = self._items.item(action.last_item) if action.last_item is not None else None
         text = loss_text(action, last.nodeid if last is not None else None)
         self._lines.say(text)
         if action.is_failure and last is not None:

@@ -59,6 +59,15 @@ def test_node_ids_are_pytests(plan_of_suite: Plan) -> None:
     )
 
 
+def test_nodeids_do_not_lie_among_the_items(pytester: pytest.Pytester) -> None:
+    """Who counts a reference to a string writes to its page, and that of an item's is shared with the workers."""
+    pytester.makepyfile("def test_it(): pass")
+    items, _ = pytester.inline_genitems("-p", "no:cacheprovider")
+    plan = make_plan(items, {})
+    assert plan.nodeids == (items[0].nodeid,)
+    assert plan.nodeids[0] is not items[0].nodeid
+
+
 def test_scopes_come_from_the_parents(plan_of_suite: Plan) -> None:
     """``::`` inside a parameter is no scope; a method's scope is its class, other tests' the module."""
     assert plan_of_suite.modules == ("test_a.py",) * 5 + ("test_b.py",) * 3
