@@ -21,6 +21,7 @@ import pytest
 
 _CAPTURE_MANAGER = "capturemanager"
 _TERMINAL_REPORTER = "terminalreporter"
+_CONTROLLERS_CLEANUPS = pytest.StashKey[object]()
 
 
 def missing_internals(config: pytest.Config) -> tuple[str, ...]:
@@ -178,6 +179,8 @@ def wrappers_around(hook: str, config: pytest.Config) -> list[object]:
 def renew_cleanups(config: pytest.Config) -> Callable[[], None]:
     """Leave what was to be cleaned up so far to the controller, and return what does it for all that comes."""
     if hasattr(config, "_cleanup_stack"):
+        # Kept: to free what is shared with the controller is to copy it.
+        config.stash[_CONTROLLERS_CLEANUPS] = config._cleanup_stack
         config._cleanup_stack = stack = contextlib.ExitStack()
         return stack.close
     functions: list[Callable[[], object]] = []  # Before pytest 8.4.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import marshal
+import sys
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pytest_parpool.wire import plain
 
 _dumps = marshal.dumps
 _loads = marshal.loads
+_intern = sys.intern
 
 # What differs between the phases of an item. All are plain values of pytest's own making.
 _PHASE_FIELDS = frozenset({"when", "outcome", "duration", "start", "stop", "sections"})
@@ -115,6 +117,7 @@ class ReportReader:
             is_difference, fields = values
             if is_difference:
                 return _like(self._first, {**fields, **extras})
+            _share_names(fields)
             report = pytest.TestReport(**fields, **self._extras, **extras)
         else:
             values.update(self._extras, **extras)
@@ -138,6 +141,14 @@ def _like(fields: dict[str, Any], changes: dict[str, Any]) -> pytest.TestReport:
     own["sections"] = list(fields["sections"])
     own.update(changes)
     return report
+
+
+def _share_names(fields: dict[str, Any]) -> None:
+    """Have one string for each name, and not one per item: pytest keeps all reports until the end."""
+    # A plugin may have put in other keys than names.
+    fields["keywords"] = {_intern(key) if type(key) is str else key: value for key, value in fields["keywords"].items()}
+    path, *rest = fields["location"]
+    fields["location"] = (_intern(path) if type(path) is str else path, *rest)
 
 
 def _has_core_only(config: pytest.Config, name: str) -> bool:

@@ -66,6 +66,25 @@ def test_later_phases_are_short(pytestconfig: pytest.Config) -> None:
     assert marshal.loads(second) == (True, {"when": "call", "sections": []})
 
 
+def test_names_are_not_kept_once_per_item(pytestconfig: pytest.Config) -> None:
+    """All reports stay until the end, and most of an item's keywords are names of what it stands in."""
+    writer, reader = ReportWriter(pytestconfig), ReportReader(pytestconfig)
+    found = [
+        reader.load(writer.dump(make_report("setup", nodeid=f"folder/test_it.py::TestIt::test_it[{number}]"))[0])
+        for number in range(2)
+    ]
+    assert [list(report.keywords) for report in found] == [["test_it[1]", "TestIt"]] * 2
+    assert all(one is other for one, other in zip(*(report.keywords for report in found), strict=True))
+    assert found[0].location[0] is found[1].location[0]
+
+
+def test_keywords_need_not_be_names(pytestconfig: pytest.Config) -> None:
+    """``item.keywords`` is a mapping that plugins write to."""
+    report = make_report("setup", keywords={"test_it": 1, 3: 1, None: "x"})
+    found = ReportReader(pytestconfig).load(ReportWriter(pytestconfig).dump(report)[0])
+    assert found.keywords == {"test_it": 1, 3: 1, None: "x"}
+
+
 def test_what_a_hook_changes_stays_in_its_report(pytestconfig: pytest.Config) -> None:
     """A plugin that adds to a phase's report has not added to those of the next ones."""
     writer = ReportWriter(pytestconfig)
