@@ -41,13 +41,18 @@ def freeze(config: pytest.Config) -> None:
     gc.freeze()
 
 
+def is_frozen(config: pytest.Config) -> bool:
+    """Whether what was collected is out of the collector's sight."""
+    return config.stash.get(_IS_FROZEN, False)
+
+
 def thaw(config: pytest.Config) -> None:
     """Undo ``freeze``, if it was done, until the interpreter ends.
 
     To be registered as a cleanup before pytest's own are: they run last to first, and pytest's check for unraisable
     exceptions makes five full collections.
     """
-    if config.stash.get(_IS_FROZEN, False):
+    if is_frozen(config):
         config.stash[_IS_FROZEN] = False
         gc.unfreeze()
         atexit.unregister(_leave_cycles)

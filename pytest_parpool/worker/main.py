@@ -26,6 +26,7 @@ from pytest_parpool.worker.initializing import initialize_worker
 from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.reruns import Reruns
+from pytest_parpool.worker.unused_memory import unused_memory
 
 _exit = os._exit
 
@@ -80,6 +81,8 @@ class WorkerMain:
         own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
         if self._is_stop_watched:
             own["parpool-trouble-teller"] = TroubleTeller(link, reporter)
+        if (memory := unused_memory(config)) is not None:
+            own["parpool-unused-memory"] = memory
         if self._reruns.is_empty:
             self._register(own)
         while link.inbox.identity is None:

@@ -39,6 +39,7 @@ from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.refused_item import make_refused_item
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.unexpected_ends import ToldError, UnexpectedEnds
+from pytest_parpool.worker.unused_memory import unused_memory
 
 if TYPE_CHECKING:
     from pytest_parpool.coverage.spawned import SpawnedMeasurement
@@ -163,6 +164,8 @@ class SpawnedWorker:
         own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
         if is_stop_watched:
             own["parpool-trouble-teller"] = TroubleTeller(link, reporter)
+        if (memory := unused_memory(session.config)) is not None:
+            own["parpool-unused-memory"] = memory
         # Outside of all other plugins' wrappers: those registered last are called first.
         own["parpool-outermost"] = _OutermostWrapper(self._worker, link, executor, loop)
         # What was warned of so far the controller has seen, too.

@@ -1,0 +1,81 @@
+"""Gives memory back to the system that a worker's tests needed for a moment and need no more.
+
+Python and the C library return only what is empty as a whole, and one small object that is left keeps a mebibyte. Most
+of what is left is on Python's free lists, which nothing but a full collection empties, or in cycles that nobody has
+collected yet. Full collections are seldom by themselves; but in a worker one is cheap, because all that is shared with
+the controller is frozen (``garbage.py``). So there is one after a test that has left the process larger by some
+mebibytes. With eight workers on networkx that saves a ninth of all memory.
+
+Nothing is looked at but two counters of the system's, and no more than a fiftieth of a worker's time is spent. It is
+done while pytest catches what comes of a collection, warnings of files that were left open among it.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parpool import garbage
+from pytest_parpool.runtime import process_memory
+
+if TYPE_CHECKING:
+    from pytest_parpool.runtime.process_memory import ProcessMemory
+
+# Below, looking for it costs more than it is worth.
+_WORTHWHILE_BYTES = 2 * 2**20
+_SHARE_OF_TIME = 0.02
+
+
+class UnusedMemory:
+    """A worker's plugin that decides when it is time to give memory back.
+
+    Args:
+        memory: This process'.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(self, memory: ProcessMemory, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._not_before = clock()
+        self._touched_bytes = memory.touched_bytes()
+        self._held_bytes = memory.held_bytes()  # after the last time
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Look once an item, and all that ends with it, is torn down."""
+        try:
+            return (yield)
+        finally:
+            self.look()
+
+    def look(self) -> None:
+        """Give back what is unused, if that may be much."""
+        touched = self._memory.touched_bytes()
+        if touched - self._touched_bytes < _WORTHWHILE_BYTES:
+            return
+        began = self._clock()
+        if began < self._not_before or not gc.isenabled():
+            return
+        self._touched_bytes = touched
+        held = self._memory.held_bytes()
+        self._held_bytes = min(self._held_bytes, held)
+        if held - self._held_bytes < _WORTHWHILE_BYTES:
+            return
+        self._memory.give_back()
+        self._held_bytes = self._memory.held_bytes()
+        self._touched_bytes = self._memory.touched_bytes()
+        ended = self._clock()
+        self._not_before = ended + (ended - began) / _SHARE_OF_TIME
+
+
+def unused_memory(config: pytest.Config) -> UnusedMemory | None:
+    """Return what gives memory back in this worker, or None where the system does not tell, or a collection is dear."""
+    if not garbage.is_frozen(config):
+        return None
+    memory = process_memory.own_memory()
+    return UnusedMemory(memory) if memory is not None else None
