@@ -4,7 +4,7 @@ Python and the C library return only what is empty as a whole, and one small obj
 of what is left is on Python's free lists, which nothing but a full collection empties, or in cycles that nobody has
 collected yet. Full collections are seldom by themselves; but in a worker one is cheap, because all that is shared with
 the controller is frozen (``garbage.py``). So there is one after a test that has left the process larger by some
-mebibytes. With eight workers on networkx that saves a ninth of all memory.
+mebibytes; docs/explanation/decisions/memory-of-workers.md says what that saves.
 
 Nothing is looked at but two counters of the system's, and no more than a fiftieth of a worker's time is spent. It is
 done while pytest catches what comes of a collection, warnings of files that were left open among it.
