@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
 from types import FrameType
 
 import pytest
@@ -13,6 +14,7 @@ from pytest_parpool.runtime.link import WorkerLink
 from pytest_parpool.worker.executor import Executor
 from pytest_parpool.worker.last_teardown import tear_down_as_report
 from pytest_parpool.worker.reporter import WorkerReporter
+from pytest_parpool.worker.unused_memory import UnusedMemory
 
 
 class WorkerLoop:
@@ -23,13 +25,22 @@ class WorkerLoop:
         link: To the controller.
         executor: Runs the items.
         reporter: Sends the report of a teardown that failed.
+        unused_memory: Given back behind items, if that can be done here.
     """
 
-    def __init__(self, session: pytest.Session, link: WorkerLink, executor: Executor, reporter: WorkerReporter) -> None:
+    def __init__(
+        self,
+        session: pytest.Session,
+        link: WorkerLink,
+        executor: Executor,
+        reporter: WorkerReporter,
+        unused_memory: UnusedMemory | None,
+    ) -> None:
         self._session = session
         self._link = link
         self._executor = executor
         self._reporter = reporter
+        self._unused_memory = unused_memory
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:
@@ -37,6 +48,15 @@ class WorkerLoop:
         self._executor.run()
         self.tear_down_rest()
         return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """Give memory back once an item, and all that ends with it, is torn down."""
+        try:
+            return (yield)
+        finally:
+            if self._unused_memory is not None:
+                self._unused_memory.look()
 
     def tear_down_rest(self) -> None:
         """Tear down what stands, if anything does; an error becomes a report."""

@@ -26,7 +26,7 @@ from pytest_parpool.worker.initializing import initialize_worker
 from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.reruns import Reruns
-from pytest_parpool.worker.unused_memory import unused_memory
+from pytest_parpool.worker.unused_memory import UnusedMemory, memory_to_give_back
 
 _exit = os._exit
 
@@ -57,6 +57,7 @@ class WorkerMain:
         self._session = session
         self._reruns = Reruns(session, reruns)
         self._config = session.config
+        self._memory = memory_to_give_back(session.config)
         self._heritage = Heritage(random_state, controller_plugins)
         self._initialize = initialize
         self._is_stop_watched = is_stop_watched
@@ -77,12 +78,11 @@ class WorkerMain:
         birth = leave_controller(config, self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
         executor = Executor(self._session, link, reporter)
-        loop = WorkerLoop(self._session, link, executor, reporter)
+        unused_memory = UnusedMemory(self._memory) if self._memory is not None else None
+        loop = WorkerLoop(self._session, link, executor, reporter, unused_memory)
         own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
         if self._is_stop_watched:
             own["parpool-trouble-teller"] = TroubleTeller(link, reporter)
-        if (memory := unused_memory(config)) is not None:
-            own["parpool-unused-memory"] = memory
         if self._reruns.is_empty:
             self._register(own)
         while link.inbox.identity is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +31,7 @@ _SHARE_OF_TIME = 0.02
 
 
 class UnusedMemory:
-    """A worker's plugin that decides when it is time to give memory back.
+    """Decides when it is time to give a worker's memory back.
 
     Args:
         memory: This process'.
@@ -45,16 +45,8 @@ class UnusedMemory:
         self._touched_bytes = memory.touched_bytes()
         self._held_bytes = memory.held_bytes()  # after the last time
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        """Look once an item, and all that ends with it, is torn down."""
-        try:
-            return (yield)
-        finally:
-            self.look()
-
     def look(self) -> None:
-        """Give back what is unused, if that may be much."""
+        """Give back what is unused, if that may be much. To be called when an item is torn down."""
         touched = self._memory.touched_bytes()
         if touched - self._touched_bytes < _WORTHWHILE_BYTES:
             return
@@ -73,9 +65,6 @@ class UnusedMemory:
         self._not_before = ended + (ended - began) / _SHARE_OF_TIME
 
 
-def unused_memory(config: pytest.Config) -> UnusedMemory | None:
-    """Return what gives memory back in this worker, or None where the system does not tell, or a collection is dear."""
-    if not garbage.is_frozen(config):
-        return None
-    memory = process_memory.own_memory()
-    return UnusedMemory(memory) if memory is not None else None
+def memory_to_give_back(config: pytest.Config) -> ProcessMemory | None:
+    """Return a worker's memory, before or after its fork; None where the system does not tell, or a look is dear."""
+    return process_memory.own_memory() if garbage.is_frozen(config) else None
