@@ -27,5 +27,5 @@ def remember_modules() -> None:
         if type(module) is ModuleType:
             attributes = module.__dict__
             file, name = attributes.get("__file__"), attributes.get("__name__")
-            if isinstance(file, str) and isinstance(name, str) and file.endswith(".py"):
+            if isinstance(file, str) and isinstance(name, str) and file.endswith(".py") and os.path.isabs(file):
                 known[os.path.normcase(os.path.abspath(file))] = name
