@@ -2,8 +2,8 @@
 
 The first traceback that pytest shows asks ``inspect.getmodule`` for the module of a file. It looks through all modules
 that there are, and resolves their paths: in each worker anew, where it also makes copies of a thousand shared pages
-(5 MiB per worker for networkx, and some ten milliseconds). What it finds it keeps in a dictionary, which it asks first;
-filled here it costs a fiftieth of that, since nothing but names is looked at.
+(5 MiB per worker for networkx, and 20 ms of CPU time). What it finds it keeps in a dictionary, which it asks first;
+filled here it costs a fifteenth of that, since nothing but names is looked at.
 """
 
 from __future__ import annotations
