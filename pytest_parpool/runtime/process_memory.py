@@ -76,4 +76,6 @@ def _malloc_trim() -> Callable[[int], object] | None:
 
 def own_memory() -> ProcessMemory | None:
     """Return this process' memory, or None where the system does not tell of it."""
-    return _LinuxMemory() if sys.platform == "linux" else None
+    if sys.platform == "linux":
+        return _LinuxMemory()
+    return None
