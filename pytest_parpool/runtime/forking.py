@@ -12,6 +12,7 @@ as much as possible is done where it is forked from.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import select
@@ -192,10 +193,9 @@ def _parent_sentinel() -> int:
 
 def _close_stdin() -> None:
     """Have standard input end at once: several processes cannot share one. ``sys.stdin`` stays the object it is."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    if null != 0:
-        os.dup2(null, 0)
-        os.close(null)
+    with contextlib.suppress(OSError):  # It is closed already.
+        os.close(0)
+    os.open(os.devnull, os.O_RDONLY)  # The lowest number that is free: a descriptor more may not be left.
 
 
 def _flush_streams() -> None:

@@ -27,7 +27,11 @@ class ReportQueue:
         self._selector = selectors.DefaultSelector()
         # What the selector looks for; to ask itself costs more than most of what is done for an event.
         self._channels: dict[Channel, int] = {}
-        self._wake_read, self._wake_write = stream_pair()
+        try:
+            self._wake_read, self._wake_write = stream_pair()
+        except OSError:
+            self._selector.close()
+            raise
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)

@@ -5,6 +5,7 @@ It decides nothing: who is born, what a worker is sent, and when one is killed, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
@@ -62,21 +63,23 @@ class RunningPool:
         # Born, or being born, before anybody has asked for them.
         self._ahead: set[WorkerId] = set()
         self._last_outputs: dict[WorkerId, LastOutput] = {}
-        try:
-            births = [] if first is None else [self._prepare_first(first)]
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._lifeline.close)
+            undo.callback(self._ledger.close)
+            births = [] if first is None else [self._prepare_first(first, undo)]
             self._spawner = start_spawner(self._lifeline, self._ledger, *births)
-        except BaseException:  # handed on
-            for process in self._processes.values():
-                process.close()
-            self._lifeline.close()
-            raise
-        # Only now: what a template has not inherited, no worker has to close.
-        self.queue = ReportQueue()
-        self.queue.watch(self._spawner, None)
-        if first is not None and (born := self._spawner.born) is not None:
-            self._ahead.add(first)
-            self._processes[first].be_born(born.pid, born.pidfd, born.group)
-            self.queue.watch(self._processes[first].channel, first)
+            undo.callback(self._spawner.close)
+            if first is not None and (born := self._spawner.born) is not None:
+                self._ahead.add(first)
+                self._processes[first].be_born(born.pid, born.pidfd, born.group)
+                undo.callback(self.kill, first)
+            # Only now: what a template has not inherited, no worker has to close.
+            self.queue = ReportQueue()
+            undo.callback(self.queue.close)
+            self.queue.watch(self._spawner, None)
+            for worker in self._ahead:
+                self.queue.watch(self._processes[worker].channel, worker)
+            undo.pop_all()
 
     def __enter__(self) -> RunningPool:  # noqa: PYI034  -- typing.Self is newer than Python 3.10
         return self
@@ -109,18 +112,25 @@ class RunningPool:
             self._bear(worker)
         self.send(worker, first)
 
-    def _prepare_first(self, worker: WorkerId) -> FirstBirth:
+    def _prepare_first(self, worker: WorkerId, undo: contextlib.ExitStack) -> FirstBirth:
         from pytest_parpool.runtime.firstborn import FirstBirth
 
-        files = (make_file(OUTPUT_NAME), make_file(STACKS_NAME))
-        ours, theirs = self._connect(worker, OutputFiles.inherited(*files))
-        return FirstBirth(worker, theirs, ours, files)
+        with contextlib.ExitStack() as undo_files:
+            output = make_file(OUTPUT_NAME)
+            undo_files.callback(os.close, output)
+            stacks = make_file(STACKS_NAME)
+            undo_files.callback(os.close, stacks)
+            ours, theirs = self._connect(worker, OutputFiles.inherited(output, stacks))
+            undo_files.pop_all()  # What we know of the worker's process has them now.
+        undo.callback(self._processes[worker].close)
+        undo.callback(theirs.close)
+        return FirstBirth(worker, theirs, ours, (output, stacks))
 
     def _bear(self, worker: WorkerId) -> None:
-        _, theirs = self._connect(worker)
         try:
+            _, theirs = self._connect(worker)
             self._spawner.spawn(worker, theirs)
-        except OSError as error:
+        except OSError as error:  # No descriptor is left, or no template.
             self._end(worker, Exit(None, f"it could not be started: {error}"))
             return
         self.queue.watch(self._processes[worker].channel, worker)
@@ -288,11 +298,13 @@ class RunningPool:
         return notices
 
     def _end(self, worker: WorkerId, exit_: Exit) -> None:
-        process = self._processes.pop(worker)
-        self.queue.forget(process.channel)
-        if process.pidfd >= 0:
-            self.queue.forget_fd(process.pidfd)
-        output = process.close()
+        process = self._processes.pop(worker, None)  # It has none if there was no descriptor for its connection.
+        output = None
+        if process is not None:
+            self.queue.forget(process.channel)
+            if process.pidfd >= 0:
+                self.queue.forget_fd(process.pidfd)
+            output = process.close()
         if output is not None:
             self._last_outputs[worker] = output
         if worker in self._ahead:

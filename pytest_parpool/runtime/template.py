@@ -83,20 +83,19 @@ class Template(Spawner):
         become = functools.partial(_become_worker, quiet, lead, main, theirs, lifeline)
         leave = lead_session if own_sessions else find_way_out()
         self._firstborn: Firstborn | None = None
-        with quiet:
+        with quiet, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
             if birth is not None:
                 page = ledger.page(birth.worker)
                 live = functools.partial(_become_first, quiet, leave, main, (ours, theirs), lifeline, birth, page)
                 self._firstborn = Firstborn(birth, fork, live)
+                undo.callback(self._firstborn.abandon)
                 self.born = self._firstborn.born
             serve = functools.partial(_serve, theirs, ours, leave, fork, become, lifeline, ledger, self._firstborn)
-            try:
-                # Not a process of multiprocessing, if that is there: the workers are.
-                self._child = fork_bare(serve)
-            except BaseException:  # handed on
-                if self._firstborn is not None:
-                    self._firstborn.abandon()
-                raise
+            # Not a process of multiprocessing, if that is there: the workers are.
+            self._child = fork_bare(serve)
+            undo.pop_all()
         theirs.close()
         ours.setblocking(False)
         self.is_ended = False
