@@ -138,10 +138,11 @@ class RunningPool:
     def _connect(self, worker: WorkerId, outputs: OutputFiles | None = None) -> tuple[RawSocket, RawSocket]:
         """Have a process that is not born yet in a slot. Returns our end of its connection, and its own."""
         assert worker not in self._processes, worker
-        ours, theirs = stream_pair()
-        self._processes[worker] = WorkerProcess(self._make_channel(ours), outputs)
+        # First: also of one that cannot be born, nothing must be told that its predecessor has written.
         self._last_outputs.pop(worker, None)
         self._ledger.page(worker).reset()
+        ours, theirs = stream_pair()
+        self._processes[worker] = WorkerProcess(self._make_channel(ours), outputs)
         return ours, theirs
 
     def send(self, worker: WorkerId, command: Command) -> None:

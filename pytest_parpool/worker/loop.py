@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from pytest_parpool.worker.last_teardown import tear_down_as_report
 from pytest_parpool.worker.reporter import WorkerReporter
 from pytest_parpool.worker.unused_memory import UnusedMemory
 
+if TYPE_CHECKING:
+    from pytest_parpool.runtime.process_memory import ProcessMemory
+
 
 class WorkerLoop:
     """Runs items, and tears down what stands behind the last one.
@@ -25,7 +29,7 @@ class WorkerLoop:
         link: To the controller.
         executor: Runs the items.
         reporter: Sends the report of a teardown that failed.
-        unused_memory: Given back behind items, if that can be done here.
+        memory: What is unused of it is given back behind items; None if that is not to be done here.
     """
 
     def __init__(
@@ -34,13 +38,13 @@ class WorkerLoop:
         link: WorkerLink,
         executor: Executor,
         reporter: WorkerReporter,
-        unused_memory: UnusedMemory | None,
+        memory: ProcessMemory | None,
     ) -> None:
         self._session = session
         self._link = link
         self._executor = executor
         self._reporter = reporter
-        self._unused_memory = unused_memory
+        self._unused_memory = UnusedMemory(memory) if memory is not None else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:

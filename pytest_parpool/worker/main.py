@@ -26,7 +26,7 @@ from pytest_parpool.worker.initializing import initialize_worker
 from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.reruns import Reruns
-from pytest_parpool.worker.unused_memory import UnusedMemory, memory_to_give_back
+from pytest_parpool.worker.unused_memory import memory_to_give_back
 
 _exit = os._exit
 
@@ -78,8 +78,7 @@ class WorkerMain:
         birth = leave_controller(config, self._heritage)
         reporter = WorkerReporter(config, link, is_stop_watched=self._is_stop_watched)
         executor = Executor(self._session, link, reporter)
-        unused_memory = UnusedMemory(self._memory) if self._memory is not None else None
-        loop = WorkerLoop(self._session, link, executor, reporter, unused_memory)
+        loop = WorkerLoop(self._session, link, executor, reporter, self._memory)
         own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
         if self._is_stop_watched:
             own["parpool-trouble-teller"] = TroubleTeller(link, reporter)

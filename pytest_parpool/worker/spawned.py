@@ -39,7 +39,7 @@ from pytest_parpool.worker.loop import WorkerLoop
 from pytest_parpool.worker.refused_item import make_refused_item
 from pytest_parpool.worker.reporter import TroubleTeller, WorkerReporter
 from pytest_parpool.worker.unexpected_ends import ToldError, UnexpectedEnds
-from pytest_parpool.worker.unused_memory import UnusedMemory, memory_to_give_back
+from pytest_parpool.worker.unused_memory import memory_to_give_back
 
 if TYPE_CHECKING:
     from pytest_parpool.coverage.spawned import SpawnedMeasurement
@@ -160,8 +160,7 @@ class SpawnedWorker:
         link, is_stop_watched = self._link, self._order.is_stop_watched
         reporter = WorkerReporter(session.config, link, is_stop_watched=is_stop_watched)
         executor = Executor(session, link, reporter)
-        memory = memory_to_give_back(session.config)
-        loop = WorkerLoop(session, link, executor, reporter, UnusedMemory(memory) if memory is not None else None)
+        loop = WorkerLoop(session, link, executor, reporter, memory_to_give_back(session.config))
         own: dict[str, object] = {"parpool-worker-reporter": reporter, "parpool-worker-loop": loop}
         if is_stop_watched:
             own["parpool-trouble-teller"] = TroubleTeller(link, reporter)

@@ -14,7 +14,9 @@ import pytest
 
 from pytest_parpool import Pool, WorkerCrashed
 from pytest_parpool.model.ids import worker_ids
-from pytest_parpool.runtime import firstborn, template
+from pytest_parpool.model.messages import Drain
+from pytest_parpool.model.notices import Gone
+from pytest_parpool.runtime import firstborn, running_pool, template
 from pytest_parpool.runtime.firstborn import FirstBirth, Firstborn
 from pytest_parpool.runtime.forking import Child, fork_bare
 from pytest_parpool.runtime.running_pool import RunningPool
@@ -233,6 +235,25 @@ def test_a_template_that_cannot_be_forked(monkeypatch: pytest.MonkeyPatch) -> No
         open_pool("fork")
     assert len(pids) == 1
     assert not is_there(pids[0])
+
+
+def test_one_that_cannot_be_born_has_begun_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its predecessor in the slot has claimed is not its own."""
+
+    def fail() -> object:
+        raise OSError(24, "Too many open files")
+
+    with open_pool("fork", processes=2) as pool:
+        second = worker_ids(2)[1]
+        inner = running(pool)  # Nobody else uses it, as long as there is no task.
+        inner.page(second).claim(3)
+        monkeypatch.setattr(running_pool, "stream_pair", fail)
+        inner.spawn(second, Drain())
+        assert inner.page(second).claimed == 0
+        (gone,) = inner.wait(DEADLINE_SECONDS)
+        assert isinstance(gone, Gone)
+        assert "could not be started" in gone.exit.describe()
+    pool.join()
 
 
 def test_it_is_killed_with_its_owner(tmp_path: Path) -> None:

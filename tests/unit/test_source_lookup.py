@@ -68,9 +68,8 @@ def test_a_module_found_by_a_link_is_still_found(tmp_path: Path, monkeypatch: py
     file = tmp_path / "real" / "linked_one.py"
     file.write_text("def function(): pass")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    monkeypatch.syspath_prepend(tmp_path / "link")
-    module = importlib.import_module("linked_one")
-    monkeypatch.delitem(sys.modules, "linked_one")
+    module = ModuleType("linked_one")
+    module.__file__ = str(tmp_path / "link" / "linked_one.py")
     monkeypatch.setitem(sys.modules, "linked_one", module)
     source_lookup.remember_modules()
     code = compile("def function(): pass", str(file), "exec")

@@ -155,7 +155,7 @@ def test_the_systems_figures_follow_what_is_used() -> None:
     assert memory is not None
     touched, held = memory.touched_bytes(), memory.held_bytes()
     data = bytearray(b"x") * (64 * MIB)
-    assert memory.touched_bytes() - touched >= 60 * MIB or memory.held_bytes() - held >= 60 * MIB
+    assert memory.touched_bytes() > touched  # By how much depends on the size of pages.
     assert 60 * MIB <= memory.held_bytes() - held <= 200 * MIB
     del data
     memory.give_back()
