@@ -250,8 +250,8 @@ def test_one_that_cannot_be_born_has_begun_nothing(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(running_pool, "stream_pair", fail)
         inner.spawn(second, Drain())
         assert inner.page(second).claimed == 0
-        (gone,) = inner.wait(DEADLINE_SECONDS)
-        assert isinstance(gone, Gone)
+        # The first one may be ready meanwhile.
+        (gone,) = [notice for notice in inner.wait(DEADLINE_SECONDS) if isinstance(notice, Gone)]
         assert "could not be started" in gone.exit.describe()
     pool.join()
 
