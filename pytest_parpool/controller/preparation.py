@@ -23,6 +23,7 @@ from pytest_parpool.controller.terminal import TerminalLines
 from pytest_parpool.errors import BadSettingError
 from pytest_parpool.limits import check_open_files
 from pytest_parpool.model.plan import Plan
+from pytest_parpool.policy.estimates import Estimates
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.runtime.spawner import WorkerMain
@@ -125,6 +126,7 @@ class Preparation:
         own_scheduler = self._ask_for_scheduler(plan)
         nodes = Nodes(config, pool.workers, settings.testrunuid, plan.nodeids)
         nodes.setup()
+        estimates = Estimates(plan)
         is_stop_watched = _is_stop_watched(config)
         if method == "fork":
             start = self._prepare_fork(settings, pool, is_stop_watched=is_stop_watched)
@@ -140,7 +142,7 @@ class Preparation:
             run = ParallelRun(
                 self._session,
                 running,
-                self._make_dispatcher(plan, own_scheduler, pool, is_stop_watched=is_stop_watched),
+                self._make_dispatcher(plan, own_scheduler, estimates, pool, is_stop_watched=is_stop_watched),
                 nodes,
                 self._lines,
                 shown_items,
@@ -227,17 +229,21 @@ class Preparation:
         return own
 
     def _make_dispatcher(
-        self, plan: Plan, own_scheduler: Scheduler | None, pool: WorkerPool, *, is_stop_watched: bool
+        self,
+        plan: Plan,
+        own_scheduler: Scheduler | None,
+        estimates: Estimates,
+        pool: WorkerPool,
+        *,
+        is_stop_watched: bool,
     ) -> Dispatcher:
         from pytest_parpool.policy.dispatcher import Dispatcher
-        from pytest_parpool.policy.estimates import Estimates
         from pytest_parpool.policy.limits import Limits
         from pytest_parpool.policy.schedulers.registry import SCHEDULERS
 
         scheduler = own_scheduler or SCHEDULERS[self._settings.dist](
             plan, pool.workers, reorder=self._settings.loadscope_reorder
         )
-        estimates = Estimates(plan)
         chunk = self._settings.max_sched_chunk
         return Dispatcher(
             scheduler,

@@ -25,7 +25,7 @@ class Replay:
     def __init__(self, config: pytest.Config, items: ShownItems) -> None:
         self._config = config
         self._items = items
-        self._hooks: dict[object, Any] = {}
+        self._hooks: dict[tuple[int, str], Any] = {}
         self._readers: dict[WorkerNode, ReportReader] = {}
         # Captured output up to the last report of the item a worker runs; a crash report shows it.
         self._sections: dict[ItemIndex, list[tuple[str, str]]] = {}
@@ -82,12 +82,13 @@ class Replay:
 
     def _hook(self, index: ItemIndex, name: str) -> Any:
         """Return the caller of a reporting hook for an item: conftests of other directories are left out."""
-        key = (self._items.parent(index), name)
-        found = self._hooks.get(key)
+        path = self._items.path(index)
+        found = self._hooks.get((path, name))
         if found is None:
-            item = self._items.item(index)
-            found = getattr(item.ihook, name)
             if name == "pytest_runtest_logstart" and self._start_is_shown_by:
+                item = self._items.item(index)
                 found = pytest_internals.hook_without(self._config, name, item, self._start_is_shown_by)
-            self._hooks[key] = found
+            else:
+                found = getattr(self._items.relay(path), name)
+            self._hooks[path, name] = found
         return found

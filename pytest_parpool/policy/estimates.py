@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
+
 from pytest_parpool.model.ids import ItemIndex
 from pytest_parpool.model.plan import Plan
 
 
 class Estimates:
-    """Expected durations that learn while the run goes on.
+    """Expected durations that learn while the run goes on. Made before the fork.
+
+    The functions are numbered: their names lie in memory shared with the workers, which to look at is to copy.
 
     Asked and told once or twice per item, so both are a few look-ups. Cases of one parametrised function tend to take
     equally long, tests of one module less so, and those of one suite even less; a guess that is wrong is put right by
@@ -19,9 +23,10 @@ class Estimates:
     def __init__(self, plan: Plan) -> None:
         """Begin with what the plan knows."""
         self._durations = plan.durations
-        self._functions = plan.functions
         self._modules = plan.modules
-        self._of_function: dict[str, float] = {}
+        numbers: dict[str, int] = {}
+        self._functions = array("L", (numbers.setdefault(name, len(numbers)) for name in plan.functions))
+        self._of_function: list[float | None] = [None] * len(numbers)
         self._of_module: dict[str, float] = {}
         self._last: float | None = None
 
@@ -33,7 +38,7 @@ class Estimates:
         """
         seconds = self._durations[index]
         if seconds is None:
-            seconds = self._of_function.get(self._functions[index])
+            seconds = self._of_function[self._functions[index]]
             if seconds is None:
                 seconds = self._of_module.get(self._modules[index], self._last)
         return seconds
