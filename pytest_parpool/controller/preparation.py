@@ -24,6 +24,7 @@ from pytest_parpool.errors import BadSettingError
 from pytest_parpool.limits import check_open_files
 from pytest_parpool.model.plan import Plan
 from pytest_parpool.policy.estimates import Estimates
+from pytest_parpool.runtime import heap_holes
 from pytest_parpool.runtime.pool import WorkerPool
 from pytest_parpool.runtime.running_pool import RunningPool
 from pytest_parpool.runtime.spawner import WorkerMain
@@ -158,7 +159,7 @@ class Preparation:
 
     def _prepare_fork(
         self, settings: Settings, pool: WorkerPool, *, is_stop_watched: bool
-    ) -> Callable[[], RunningPool]:
+    ) -> Callable[[], contextlib.AbstractContextManager[RunningPool]]:
         """Return what forks the template from what this process is now."""
         reruns = make_rerun_plan(self._config, settings)
         for line in reruns.lines:
@@ -174,7 +175,7 @@ class Preparation:
         source_lookup.remember_modules()
         if settings.gc_freeze:
             garbage.freeze(self._config)
-        return functools.partial(pool.start, main)
+        return functools.partial(_forking, pool, main)
 
     def _prepare_spawn(
         self, settings: Settings, pool: WorkerPool, nodeids: Sequence[str], *, is_stop_watched: bool
@@ -257,6 +258,14 @@ class Preparation:
                 is_stop_watched=is_stop_watched,
             ),
         )
+
+
+@contextlib.contextmanager
+def _forking(pool: WorkerPool, main: WorkerMain) -> Iterator[RunningPool]:
+    """Start the pool by forks, which share memory without holes: for a single worker that does not pay."""
+    holes = heap_holes.filled() if len(pool.workers) > 1 else contextlib.nullcontext()
+    with holes, pool.start(main) as running:
+        yield running
 
 
 def _is_stop_watched(config: pytest.Config) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -40,7 +39,7 @@ if sys.platform == "linux":
         def __init__(self) -> None:
             self._page_bytes = resource.getpagesize()
             self._getrusage = resource.getrusage
-            self._trim = _malloc_trim()
+            self._trim = getattr(c_library(), "malloc_trim", None)
 
         def touched_bytes(self) -> int:
             return self._getrusage(resource.RUSAGE_SELF).ru_minflt * self._page_bytes
@@ -62,14 +61,14 @@ if sys.platform == "linux":
                 self._trim(0)
 
 
-def _malloc_trim() -> Callable[[int], object] | None:
-    """Return the C library's word for it, if it has one and ``ctypes`` is there.
+def c_library() -> Any:
+    """Return the C library as ``ctypes`` sees it, or None if it is not there.
 
     Which is not imported for this alone: it takes two milliseconds, and who brings large arrays has it.
     """
     ctypes = sys.modules.get("ctypes")
     try:
-        return getattr(ctypes.CDLL(None), "malloc_trim", None) if ctypes is not None else None
+        return ctypes.CDLL(None) if ctypes is not None else None
     except (OSError, TypeError):  # A program that is linked as a whole.
         return None
 

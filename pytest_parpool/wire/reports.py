@@ -104,7 +104,9 @@ class ReportReader:
     def __init__(self, config: pytest.Config, **extras: Any) -> None:
         self._config = config
         self._extras = extras
+        # Of the item under way: the fields of its first report, as it came, and its reports that were given out.
         self._first: dict[str, Any] = {}
+        self._shown: list[pytest.TestReport] = []
 
     def load(self, data: bytes, **extras: Any) -> pytest.TestReport:
         """Return the report that ``ReportWriter.dump`` saw, with all extras as further attributes.
@@ -116,19 +118,40 @@ class ReportReader:
         if isinstance(values, tuple):
             is_difference, fields = values
             if is_difference:
-                return _like(self._first, {**fields, **extras})
+                report = _like(self._first, {**fields, **extras})
+                self._shown.append(report)
+                return report
+            self._settle()
             _share_names(fields)
-            report = pytest.TestReport(**fields, **self._extras, **extras)
+            self._first = pytest.TestReport(**fields, **self._extras, **extras).__dict__
+            report = _like(self._first, {})
+            self._shown.append(report)
         else:
             values.update(self._extras, **extras)
             hook = self._config.hook.pytest_report_from_serializable
             report = hook(config=self._config, data=values)
             assert report is not None, "no plugin could rebuild a report"
             report.__dict__.pop("$report_type", None)  # Pytest leaves it there.
-        if type(report) is pytest.TestReport:
-            # What reporting hooks change in this one the next one has not.
-            self._first = _like(report.__dict__, {}).__dict__
+            if type(report) is pytest.TestReport:
+                self._settle()
+                # What reporting hooks change in this one the next one has not.
+                self._first = _like(report.__dict__, {}).__dict__
+                self._shown.append(report)
         return report
+
+    def _settle(self) -> None:
+        """Have the reports of an item that is over share their keywords, as far as no hook has changed them.
+
+        Pytest keeps all reports until the end, and three in four bytes of one are in containers.
+        """
+        if not self._shown:
+            return
+        keywords = self._first["keywords"]
+        with contextlib.suppress(Exception):  # A hook may have put in what cannot be compared.
+            for report in self._shown:
+                if report.keywords == keywords:
+                    report.keywords = keywords
+        self._shown.clear()
 
 
 def _like(fields: dict[str, Any], changes: dict[str, Any]) -> pytest.TestReport:
@@ -136,9 +159,9 @@ def _like(fields: dict[str, Any], changes: dict[str, Any]) -> pytest.TestReport:
     report = pytest.TestReport.__new__(pytest.TestReport)
     own = report.__dict__
     own.update(fields)
-    own["keywords"] = dict(fields["keywords"])
+    own["keywords"] = fields["keywords"].copy()
     own["user_properties"] = []
-    own["sections"] = list(fields["sections"])
+    own["sections"] = fields["sections"].copy()
     own.update(changes)
     return report
 

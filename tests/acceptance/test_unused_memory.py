@@ -103,3 +103,26 @@ def test_modules_need_not_be_looked_for_by_each_worker(pytester: pytest.Pytester
         """
     )
     run(pytester, "-n", "1").assert_outcomes(passed=1)
+
+
+@pytest.mark.start_method("fork")
+@pytest.mark.parametrize(("workers", "are_filled"), [("2", True), ("1", False)])
+def test_what_workers_make_is_put_in_no_hole_of_what_they_share(
+    pytester: pytest.Pytester, workers: str, are_filled: bool
+) -> None:
+    """Collection has left holes all over the pages; to put something there is to copy them. One worker may."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        blocks = [bytes(70) for _ in range(8000)]
+        holes = set(map(id, blocks[::2]))
+        del blocks[::2]
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_makes_something(number):
+            made = [bytes(70) for _ in range(1000)]
+            assert bool(holes.intersection(map(id, made))) is not {are_filled}
+        """
+    )
+    run(pytester, "-n", workers).assert_outcomes(passed=4)
