@@ -32,7 +32,7 @@ def filled() -> Iterator[None]:
     """Have no holes meanwhile, but for those that come of what is freed meanwhile."""
     # Zero if Python has another allocator than its own: then nothing is known of its holes.
     count = sys.getallocatedblocks()
-    with _c_holes_filled(count // 64), _python_holes_filled(count // 8):
+    with _python_holes_filled(count // 8), _c_holes_filled(count // 64):
         yield
 
 
