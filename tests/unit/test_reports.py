@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,6 +98,46 @@ def test_what_a_hook_changes_stays_in_its_report(pytestconfig: pytest.Config) ->
         found.sections.append(("added", "text"))
         found.user_properties.append(("added", 1))
         found.keywords["added"] = 1
+
+
+class Incomparable:
+    """As an array: what a comparison returns is neither true nor false."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_reports_of_an_item_that_is_over_share_their_keywords(pytestconfig: pytest.Config) -> None:
+    """Each has its own while hooks may look at it; whose a hook has changed stays as it is."""
+    writer, reader = ReportWriter(pytestconfig), ReportReader(pytestconfig)
+
+    def load(when: str, **changes: Any) -> Any:
+        return reader.load(writer.dump(make_report(when, **changes))[0])
+
+    first, second, third = reports = [load(when) for when in PHASES]
+    assert len({id(report.keywords) for report in reports}) == 3
+    second.keywords["added"] = 1
+    load("setup", nodeid="folder/test_it.py::TestIt::test_it[2]")
+    assert first.keywords is third.keywords
+    assert first.keywords == {"test_it[1]": 1, "TestIt": 1}
+    assert second.keywords == {"test_it[1]": 1, "TestIt": 1, "added": 1}
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda report: report.keywords.update(TestIt=Incomparable()), lambda report: delattr(report, "keywords")]
+)
+def test_keywords_that_cannot_be_compared_are_left(pytestconfig: pytest.Config, spoil: Callable[[Any], object]) -> None:
+    """The next item is reported all the same."""
+    writer, reader = ReportWriter(pytestconfig), ReportReader(pytestconfig)
+    found = reader.load(writer.dump(make_report("setup"))[0])
+    spoil(found)
+    kept = vars(found).get("keywords")
+    assert reader.load(writer.dump(make_report("teardown"))[0]).when == "teardown"
+    following = make_report("setup", nodeid="folder/test_it.py::TestIt::test_it[2]")
+    assert reader.load(writer.dump(following)[0]).nodeid == following.nodeid
+    assert vars(found).get("keywords") is kept
 
 
 def test_a_node_id_that_is_no_plain_text(pytestconfig: pytest.Config) -> None:
