@@ -58,13 +58,14 @@ def leave_daemon():
     """Start a process that this one is neither the parent nor the group leader of, and that keeps all it inherited."""
     if os.fork() == 0:
         os.setsid()
-        if os.fork() == 0:
-            import happenings
-
+        daemon = os.fork()
+        if daemon == 0:
             signal.alarm(60)
-            happenings.note("daemons", os.getpid())
             while True:
                 signal.pause()
+        import happenings
+
+        happenings.note("daemons", daemon)
         os._exit(0)
     os.wait()
 '''
