@@ -142,7 +142,7 @@ class ReportReader:
     def _settle(self) -> None:
         """Have the reports of an item that is over share their keywords, as far as no hook has changed them.
 
-        Pytest keeps all reports until the end, and three in four bytes of one are in containers.
+        Pytest keeps all reports until the end.
         """
         if not self._shown:
             return
@@ -159,9 +159,9 @@ def _like(fields: dict[str, Any], changes: dict[str, Any]) -> pytest.TestReport:
     report = pytest.TestReport.__new__(pytest.TestReport)
     own = report.__dict__
     own.update(fields)
-    own["keywords"] = fields["keywords"].copy()
+    own["keywords"] = dict(fields["keywords"])
     own["user_properties"] = []
-    own["sections"] = fields["sections"].copy()
+    own["sections"] = list(fields["sections"])
     own.update(changes)
     return report
 

@@ -36,7 +36,7 @@ def test_objects_are_put_in_no_hole() -> None:
     del blocks
 
 
-def test_blocks_of_c_are_put_in_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_c_are_put_in_no_hole() -> None:
     """Nor what the C library gives out, if ctypes is there to ask it; all that is asked for is given back."""
     if sys.platform != "linux":
         pytest.skip("how another C library puts its blocks is not known")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable
-from typing import Any
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -138,6 +139,17 @@ def test_keywords_that_cannot_be_compared_are_left(pytestconfig: pytest.Config, 
     following = make_report("setup", nodeid="folder/test_it.py::TestIt::test_it[2]")
     assert reader.load(writer.dump(following)[0]).nodeid == following.nodeid
     assert vars(found).get("keywords") is kept
+
+
+def test_a_plugin_may_rebuild_a_report_with_other_containers() -> None:
+    """Any mapping and any sequence will do."""
+    rebuilt: Any = make_report("setup", keywords=MappingProxyType({"test_it": 1}))
+    rebuilt.sections = (("added", "text"),)
+    hook = SimpleNamespace(pytest_report_from_serializable=lambda **_: rebuilt)
+    reader = ReportReader(cast("pytest.Config", SimpleNamespace(hook=hook)))
+    assert reader.load(marshal.dumps({})) is rebuilt
+    following = reader.load(marshal.dumps((True, {"when": "call"})))
+    assert (following.keywords, following.sections) == ({"test_it": 1}, [("added", "text")])
 
 
 def test_a_node_id_that_is_no_plain_text(pytestconfig: pytest.Config) -> None:
