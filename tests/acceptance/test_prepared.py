@@ -192,6 +192,45 @@ def test_runs_are_prepared(pytester: pytest.Pytester) -> None:
         assert parent == prepared.forker_pid()
 
 
+@pytest.mark.skipif(not prepared.IS_AVAILABLE, reason="runs are started whole")
+def test_code_is_known(pytester: pytest.Pytester) -> None:
+    """No module of ours is read from its file, but for what comes first; modules say the same of themselves."""
+    pytester.makepyfile(
+        """
+        import json
+        import sys
+
+        def test_modules():
+            ours = {name: module for name, module in sys.modules.items() if name.startswith("pytest_parpool.")}
+            about = {
+                name: [module.__file__, module.__cached__, module.__package__, getattr(module, "__path__", None)]
+                for name, module in ours.items()
+            }
+            loaders = {name: type(module.__spec__.loader).__name__ for name, module in ours.items()}
+            with open("found.json", "w") as file:
+                json.dump([about, loaders], file)
+        """
+    )
+
+    def found(*arguments: str) -> tuple[dict[str, list[object]], dict[str, str]]:
+        run(pytester, *arguments).assert_outcomes(passed=1)
+        about, loaders = json.loads((pytester.path / "found.json").read_text())
+        return about, loaders
+
+    about, loaders = found("-n1")
+    # Pytest's rewriting sees the first ones: see test_light_start.
+    assert {name for name, loader in loaders.items() if loader != "_KnownLoader"} <= {
+        "pytest_parpool.plugin",
+        "pytest_parpool.compat",
+        "pytest_parpool.compat.own_imports",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(prepared.SWITCH, "whole")
+        whole, loaders = found("-n1")
+    assert "_KnownLoader" not in loaders.values()
+    assert about == whole
+
+
 @pytest.mark.skipif(not IS_NURSERY_AVAILABLE, reason="spawned workers are started whole")
 @pytest.mark.parametrize("how", ["prepared", "whole"])
 def test_spawned_workers_are_prepared(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
