@@ -10,10 +10,10 @@ This is imported by ``forker``, which forgets it.
 """
 
 import sys
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 
 
 class _KnownLoader(SourceFileLoader):
@@ -28,38 +28,37 @@ class _KnownLoader(SourceFileLoader):
         return self._code
 
 
-class _KnownFinder:
-    """Finds the modules of one directory."""
+class _KnownFinder(FileFinder):
+    """Finds the modules of one directory: those that are known without a look at it, others as always."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory, (SourceFileLoader, SOURCE_SUFFIXES))
         self.specs: dict[str, ModuleSpec | None] = {}
 
-    def find_spec(self, name: str, target: object = None) -> ModuleSpec | None:
-        """Return what is known of a module; None if there is none."""
-        return self.specs.get(name)
+    def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return what is known of a module, or what is found; None if there is none."""
+        return self.specs.get(fullname) or super().find_spec(fullname, target)
 
 
 def know_code(package: str) -> None:
-    """Read all modules of a package but its first one, and have who imports one get what was read.
-
-    Raises:
-        ModuleNotFoundError: If there is no such package.
-    """
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(f"no package {package!r}", name=package)
-    finders: dict[Path, _KnownFinder] = {}
-    (place,) = map(Path, found.submodule_search_locations)
+    """Read all modules of an installed package but its first one, and have who imports one get what was read."""
+    first = find_spec(package)
+    assert first is not None
+    assert first.submodule_search_locations
+    (place,) = map(Path, first.submodule_search_locations)
+    finders: dict[str, _KnownFinder] = {}
     for file in place.rglob("*.py"):
         is_package = file.name == "__init__.py"
         path = file.parent if is_package else file.with_suffix("")
         if path == place:
             continue
         name = ".".join((package, *path.relative_to(place).parts))
-        finders.setdefault(path.parent, _KnownFinder()).specs[name] = spec_from_file_location(
+        directory = str(path.parent)
+        finder = finders.setdefault(directory, _KnownFinder(directory))
+        finder.specs[name] = spec_from_file_location(
             name,
             str(file),
             loader=_KnownLoader(name, str(file)),
             submodule_search_locations=[str(path)] if is_package else None,
         )
-    sys.path_importer_cache.update({str(directory): finder for directory, finder in finders.items()})
+    sys.path_importer_cache.update(finders)

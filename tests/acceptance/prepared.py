@@ -3,7 +3,7 @@
 Most of what a short run costs is the import of pytest's own modules, and the suite starts more than a thousand runs.
 So a process of its own imports them once, in the state that ``python -m pytest`` has then, and forks: what comes
 behind, from the command line and the plugins on, is done by each run itself. Only the code of this package's modules is
-there, so that importing them reads no file (``known_code``). ``test_prepared`` compares such a run with a whole one.
+there, so that importing one reads no file (``known_code``). ``test_prepared`` compares such a run with a whole one.
 
 The same is done for spawned workers (``nursery``), but for those of tests with the mark ``whole_workers``: they are
 interpreters of their own, as a user's are.

@@ -198,7 +198,10 @@ def test_code_is_known(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import json
+        import pkgutil
         import sys
+
+        import pytest_parpool
 
         def test_modules():
             ours = {name: module for name, module in sys.modules.items() if name.startswith("pytest_parpool.")}
@@ -206,6 +209,7 @@ def test_code_is_known(pytester: pytest.Pytester) -> None:
                 name: [module.__file__, module.__cached__, module.__package__, getattr(module, "__path__", None)]
                 for name, module in ours.items()
             }
+            about["all"] = [name for _, name, _ in pkgutil.iter_modules(pytest_parpool.__path__)]
             loaders = {name: type(module.__spec__.loader).__name__ for name, module in ours.items()}
             with open("found.json", "w") as file:
                 json.dump([about, loaders], file)
