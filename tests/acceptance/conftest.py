@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.acceptance.prepared import WORKERS_SWITCH
-from tests.acceptance.runs import BESIDE, START_METHOD
+from tests.acceptance.runs import BESIDE, EVERYBODY, START_METHOD
 
 START_METHODS = ("fork", "spawn") if hasattr(os, "fork") else ("spawn",)
 
@@ -58,6 +58,7 @@ def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def beside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether inner runs load other plugins that are installed: where the test has that mark."""
-    if request.node.get_closest_marker("beside_others") is not None:
-        monkeypatch.setenv(BESIDE, "1")
+    """Which other plugins inner runs load: those that the test's mark names, or all that are installed."""
+    mark = request.node.get_closest_marker("beside_others")
+    if mark is not None:
+        monkeypatch.setenv(BESIDE, " ".join(mark.args) or EVERYBODY)

@@ -22,8 +22,10 @@ START_METHOD = "PARPOOL_TEST_START_METHOD"
 """The variable that says how workers of inner runs are started, where their command line does not."""
 
 BESIDE = "PARPOOL_TEST_BESIDE"
-"""The variable that is set where inner runs load whatever is installed. Else they are as with this plugin alone: others
-are in the suite's environment because living beside them is a promise, and importing them is a tenth of a short run."""
+"""The variable that names plugins that inner runs load beside ours, ``EVERYBODY`` for whatever is installed. Without it
+they have ours alone: others are in the suite's environment because living beside them is a promise, and importing them
+is a tenth of a short run."""
+EVERYBODY = "*"
 
 HAPPENINGS = '''
 """Lets inner tests in different processes wait for one another: what has happened is a file, and waiting ends."""
@@ -154,9 +156,10 @@ def prepare_environment(patch: pytest.MonkeyPatch, arguments: Sequence[str]) -> 
         patch.delenv(name)
     is_plain = "no:parpool" in arguments
     options = [os.environ.get("PYTEST_ADDOPTS", "")]
-    if BESIDE not in os.environ:
+    beside = os.environ.get(BESIDE, "").split()
+    if beside != [EVERYBODY]:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        options += [] if is_plain else ["-p parpool"]
+        options += [f"-p {plugin}" for plugin in ([] if is_plain else ["parpool"]) + beside]
     if START_METHOD in os.environ and not is_plain:
         options.append(f"--start-method={os.environ[START_METHOD]}")
     patch.setenv("PYTEST_ADDOPTS", " ".join(filter(None, options)))

@@ -19,7 +19,7 @@ from tests.acceptance.measuring import (
 )
 from tests.acceptance.runs import add_happenings, happened, run, run_module
 
-pytestmark = pytest.mark.beside_others
+pytestmark = pytest.mark.beside_others("pytest_cov")
 
 CORES = ("ctrace", "sysmon") if sys.version_info >= (3, 12) else ("ctrace",)
 MEASURES_BRANCHES_BY_MONITORING = sys.version_info >= (3, 14)
@@ -173,6 +173,7 @@ def test_same_data_as_plain(
         assert measure(pytester, *command, *arguments) == plain, arguments
 
 
+@pytest.mark.beside_others
 @pytest.mark.parametrize("branch", ["false", "true"], ids=["lines", "branches"])
 def test_same_contexts_as_plain(pytester: pytest.Pytester, branch: str, start_method: str) -> None:
     """Each line is known to the same tests, and phases of tests, as in a plain run."""
@@ -315,6 +316,7 @@ def test_children_of_tests_are_measured_as_in_plain(
 # --- pytest-cov's options ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.beside_others
 def test_report_and_minimum_are_as_in_plain(pytester: pytest.Pytester) -> None:
     """The table is the same, a total below the minimum fails the run, and no worker is said to have failed."""
     options = ("--cov=pkg", "--cov-report=term", "--cov-fail-under=99")

@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.measuring import COV, COVERAGE_RUN, configure, forget_measurement, measure, replaced_after
 from tests.acceptance.runs import add_happenings, notes
 
-pytestmark = pytest.mark.beside_others
+pytestmark = pytest.mark.beside_others("pytest_cov")
 
 HAS_MONITORING = sys.version_info >= (3, 12)
 IS_MONITORED_IN_PLAIN = sys.version_info >= (3, 14)
