@@ -374,19 +374,23 @@ def test_the_pool_of_the_standard_library_hangs() -> None:
 def test_the_scheduler_of_the_how_to(pytester: pytest.Pytester) -> None:
     """As a conftest it runs everything once; of two tests with known durations the longer one comes first."""
     pytester.makeconftest((DOCS / "how-to" / "longest_first.py").read_text(encoding="utf-8"))
-    pytester.makepyfile(
+    suite = pytester.makepyfile(
         """
         import time
 
+        IMPORTED = time.monotonic()
+
         def test_medium(): time.sleep(0.05)
-        def test_short(): pass
-        def test_long(): time.sleep(0.5)
+        def test_long(): time.sleep(2 * (time.monotonic() - IMPORTED))  # longer than all before it
         """
     )
-    run(pytester, "-n", "2").assert_outcomes(passed=3)
+    run(pytester, "-n", "1").assert_outcomes(passed=2)
+    with suite.open("a", encoding="utf-8") as file:
+        file.write("\ndef test_new(): pass\n")
     result = run(pytester, "-n", "1", "-v")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*::test_short*", "*::test_long*", "*::test_medium*"])
+    result.stdout.fnmatch_lines(["*::test_new*", "*::test_long*", "*::test_medium*"])
+    run(pytester, "-n", "2").assert_outcomes(passed=3)
 
 
 def test_the_example_suite_passes(pytester: pytest.Pytester) -> None:
