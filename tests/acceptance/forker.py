@@ -106,8 +106,9 @@ if __name__ == "__main__":
     fds, modules = sys.argv[1:3], sys.argv[3:]
     for name in modules:
         importlib.import_module(name)
-    # Coverage looks for a stack's modules when it begins to measure, and that is for the files of all there are.
-    inspect.getmodule(serve.__code__)
+    if "coverage" in modules:
+        # It takes a stack when it begins to measure. For that inspect looks for the file of every module, once.
+        inspect.getmodule(serve.__code__)
     known = set(sys.modules)
     import known_code  # type: ignore[import-not-found]  # beside this script, like the other one
     import nursery  # type: ignore[import-not-found]

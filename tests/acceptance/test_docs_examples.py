@@ -372,7 +372,7 @@ def test_the_pool_of_the_standard_library_hangs() -> None:
 
 
 def test_the_scheduler_of_the_how_to(pytester: pytest.Pytester) -> None:
-    """As a conftest it runs everything once; of two tests with known durations the longer one comes first."""
+    """As a conftest it runs everything once: what is new comes first, then the longer of two with known durations."""
     pytester.makeconftest((DOCS / "how-to" / "longest_first.py").read_text(encoding="utf-8"))
     suite = pytester.makepyfile(
         """
