@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import prepared
-from tests.acceptance.runs import add_happenings, notes, run
+from tests.acceptance.runs import add_happenings, notes, prepare_environment, run
 
 STATE = '''
 """Says in what state a process is, as values that can be compared."""
@@ -261,6 +261,86 @@ def test_garbage_of_the_collection_is_left_where_it_lies(
         """
     )
     run(pytester, "-n", "1").assert_outcomes(passed=1)
+
+
+LOOKING = """
+import gc
+
+import pytest
+
+import happenings
+
+
+class Thing:
+    pass
+
+
+thing = Thing()
+things = [thing]
+
+
+def look(name, where):
+    if name == "get_objects":
+        found = [kept for kept in gc.get_objects() if isinstance(kept, Thing)]
+        happenings.note("found", f"{where}: {len(found)}")
+    else:
+        happenings.note("found", f"{where}: {sorted(type(holder).__name__ for holder in gc.get_referrers(thing))}")
+
+
+@pytest.fixture
+def looking():
+    return look
+
+
+def pytest_terminal_summary():
+    for name in ("get_referrers", "get_objects"):
+        look(name, "summary")
+        assert type(getattr(gc, name)) is type(len)
+"""
+
+
+def test_who_looks_for_objects_finds_all(pytester: pytest.Pytester) -> None:
+    """In a worker, whichever function is asked first, and in the controller, Hypothesis for one when it reports."""
+    add_happenings(pytester)
+    pytester.makeconftest(LOOKING)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("name", ["get_objects", "get_referrers"])
+        def test_look(looking, name):
+            looking(name, "test")
+            looking(name, "test")
+        """
+    )
+    run(pytester).assert_outcomes(passed=2)
+    plain = notes(pytester, "found")
+    assert plain[0] == "test: 1"
+    assert plain[-2] == "summary: ['dict', 'list']"
+    for arguments in (["-n", "1"], ["-n", "1", "--maxtasksperchild", "1"]):
+        (pytester.path / "found.list").unlink()
+        run(pytester, *arguments).assert_outcomes(passed=2)
+        assert notes(pytester, "found") == plain
+
+
+def test_the_garbage_collector_is_as_found_afterwards(pytester: pytest.Pytester) -> None:
+    """Nothing is frozen any more, and its functions are its own."""
+    pytester.makepyfile(
+        test_it="def test_it(): pass",
+        twice="""
+        import gc
+
+        import pytest
+
+        for _ in range(2):
+            assert pytest.main(["-n", "1"]) == 0
+            assert gc.get_freeze_count() == 0
+            assert {type(gc.get_objects), type(gc.get_referrers)} == {type(len)}
+        """,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        prepare_environment(patch, [])
+        assert pytester.runpython(pytester.path / "twice.py").ret == 0
 
 
 @pytest.mark.parametrize(("value", "is_freed"), [("true", False), ("false", True)])
