@@ -11,18 +11,17 @@ one, believes then that nobody else knows the random generators that it is shown
 from __future__ import annotations
 
 import atexit
-import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 _IS_FROZEN = pytest.StashKey[bool]()
 
 # Those of the collector's functions that do not see what is frozen.
-_LOOKS: Final[tuple[Callable[..., list[Any]], ...]] = (gc.get_objects, gc.get_referrers)
+_LOOKS: Final = {"get_objects": gc.get_objects, "get_referrers": gc.get_referrers}
 
 
 @contextmanager
@@ -47,9 +46,7 @@ def freeze(config: pytest.Config) -> None:
     """Take all that exists out of the collector's sight, until ``thaw``, or until somebody looks for objects."""
     config.stash[_IS_FROZEN] = True
     gc.freeze()
-    for look in _LOOKS:
-        if getattr(gc, look.__name__) is look:
-            setattr(gc, look.__name__, _thawing(look))
+    _watch_for_looks()
 
 
 def is_frozen(config: pytest.Config) -> bool:
@@ -70,23 +67,35 @@ def thaw(config: pytest.Config) -> None:
         atexit.register(_leave_cycles)
 
 
-def _thawing(look: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """Return what a process calls instead that is frozen, or forked from one."""
+def _watch_for_looks() -> None:
+    """Have the functions that look for objects not be there until they are asked for (``gc.__getattr__``, PEP 562).
 
-    @functools.wraps(look)
-    def thaw_and_look(*args: object, **kwargs: object) -> list[Any]:
-        _show_everything()
-        return [found for found in look(*args, **kwargs) if found is not args]  # That refers to what is asked for.
+    Others in their place would be seen: the call of a Python function makes its caller a referrer, one of C does not.
+    """
+    functions = vars(gc)
+    if "__getattr__" in functions or any(functions.get(name) is not look for name, look in _LOOKS.items()):
+        return  # Somebody else has done something about them.
+    for name in _LOOKS:
+        del functions[name]
+    functions["__getattr__"] = _find_look
 
-    return thaw_and_look
+
+def _find_look(name: str) -> object:
+    if name not in _LOOKS:
+        raise AttributeError(f"module 'gc' has no attribute {name!r}")
+    _show_everything()
+    return _LOOKS[name]
 
 
 def _show_everything() -> None:
     """Have the collector and its functions be as ever."""
     gc.unfreeze()
-    for look in _LOOKS:
-        if getattr(getattr(gc, look.__name__), "__wrapped__", None) is look:
-            setattr(gc, look.__name__, look)
+    functions = vars(gc)
+    if functions.get("__getattr__") is _find_look:
+        # In this order, for other threads: there is always one way to find them.
+        for name, look in _LOOKS.items():
+            functions.setdefault(name, look)
+        functions.pop("__getattr__", None)
 
 
 def _leave_cycles() -> None:
