@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_parpool.budget import membership
+from pytest_parpool.compat import main_module
 from pytest_parpool.model.ids import WorkerId
 from pytest_parpool.runtime.launch import Launch
 from pytest_parpool.settings import Settings
@@ -44,6 +45,7 @@ def make_launch(config: pytest.Config, settings: Settings, nodeids: Sequence[str
         sharing_owner=sharing.owner_pid,
         sharing_lent=lent,
         budget=membership.lend(config),
+        main=main_module.identity(),
         capture=config.option.capture,
         measurement=measurement.dumps() if measurement is not None else b"",
     )

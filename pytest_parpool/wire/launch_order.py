@@ -22,6 +22,7 @@ class LaunchOrder(Record):
         sharing_owner: The process that they end with.
         sharing_lent: Where a worker says that it has used one; see ``sharing.lend``.
         budget: How it takes part in the CPU budget, in the words of ``budget.membership``.
+        main: What the main module is there, in the words of ``compat.main_module``.
         capture: How pytest captures output there (``--capture``).
         measurement: How to measure with coverage, in the words of ``coverage.spawned``; empty if it does not measure.
     """
@@ -34,6 +35,7 @@ class LaunchOrder(Record):
     sharing_owner: int
     sharing_lent: str
     budget: bytes
+    main: tuple[str, str]
     capture: str
     measurement: bytes
 

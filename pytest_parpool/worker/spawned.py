@@ -19,7 +19,7 @@ import pytest
 
 from pytest_parpool import garbage, sharing
 from pytest_parpool.budget import membership
-from pytest_parpool.compat import log_lines, pytest_internals, rerunfailures
+from pytest_parpool.compat import log_lines, main_module, pytest_internals, rerunfailures
 from pytest_parpool.compat.spawned_worker import NAME
 from pytest_parpool.model.exits import CHANNEL_LOST_CODE
 from pytest_parpool.model.ids import WorkerId
@@ -88,6 +88,7 @@ class SpawnedWorker:
         link = self._link
         with told(link, self._fault, None), contextlib.suppress(ToldError):
             allow_interrupts()
+            main_module.take_identity(*self._order.main)
             measured = self._measured()
             code = pytest.main(list(self._order.arguments), plugins=[self, self._ends, *measured])
             for measurement in measured:

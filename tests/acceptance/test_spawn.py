@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import openmp
-from tests.acceptance.runs import add_happenings, failure, notes, outcomes, run, run_module
+from tests.acceptance.runs import (
+    RUN_SECONDS,
+    add_happenings,
+    failure,
+    notes,
+    outcomes,
+    prepare_environment,
+    run,
+    run_module,
+)
 from tests.acceptance.test_signals import Run, is_gone
 
 pytestmark = [
@@ -615,6 +624,53 @@ def test_a_module_of_the_directory_is_found(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(own="VALUE = 1")
     result = run_module(pytester, "pytest", "-n", "2", "tests", "--import-mode=importlib", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)
+
+
+MAIN_MODULE = """
+import multiprocessing
+import os
+import sys
+
+import happenings
+
+
+def note(where):
+    main = sys.modules["__main__"]
+    file, name = getattr(main, "__file__", None), getattr(main.__spec__, "name", None)
+    happenings.note(where, [main.__name__, file, main.__package__, name])
+
+
+def test_main():
+    note("test")
+
+
+def test_child():
+    child = multiprocessing.get_context("spawn").Process(target=note, args=["child"])
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "way", [["-m", "pytest"], ["-m", "own.program"], ["program.py"], ["-c", "SOURCE"]], ids=" ".join
+)
+def test_the_main_module_is_that_of_the_run(pytester: pytest.Pytester, way: list[str]) -> None:
+    """Libraries name a program after its file, and processes that tests start ask what they have to import."""
+    source = "import sys\nimport pytest\nif __name__ == '__main__':\n    sys.exit(pytest.main())\n"
+    add_happenings(pytester)
+    own = pytester.mkpydir("own")
+    for folder in (own, pytester.path):
+        (folder / "program.py").write_text(source)
+    pytester.makepyfile(test_main=MAIN_MODULE)
+    command = [sys.executable, *way[:-1], way[-1].replace("SOURCE", source), "-p", "no:cacheprovider"]
+    for arguments in ([], ["-n", "1"]):
+        with pytest.MonkeyPatch.context() as patch:
+            prepare_environment(patch, arguments)
+            pytester.run(*command, *arguments, timeout=RUN_SECONDS).assert_outcomes(passed=2)
+    for where in ("test", "child"):
+        plain, on_worker = notes(pytester, where)
+        assert on_worker == plain
 
 
 @pytest.mark.whole_workers

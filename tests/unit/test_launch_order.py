@@ -12,6 +12,7 @@ ORDER_FIELDS = {
     "arguments": ("-n", "2", "tests/test_\udcff.py"),
     "digest": digest(["a"]),
     "nodeids": marshal.dumps(("a",)),
+    "main": ("bin/\udcff", ""),
 }
 
 
