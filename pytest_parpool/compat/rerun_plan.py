@@ -120,7 +120,7 @@ def make_plan(config: pytest.Config, settings: Settings) -> RerunPlan:
 
     Costs next to nothing if there are no plugins but pytest's own.
     """
-    found = [(hook, impl) for hook in (*BEGINNING, *END) for impl in _foreign(config, hook)]
+    found = [(hook, impl) for hook in (*BEGINNING, *END) for impl in foreign(config, hook)]
     if not found:
         return RerunPlan({}, {}, _heading(has_reruns=False) if settings.explain_workers else ())
     kept = {name: type(value) for name, value in vars(config).items()}
@@ -142,7 +142,7 @@ def make_plan(config: pytest.Config, settings: Settings) -> RerunPlan:
             mark = find_mark(impl.function, kept)
             reason = f"it {mark}" if mark else "nothing in it looks at the worker's identity"
         verdict = _VERDICTS[hook in BEGINNING, mark is not None]
-        explanations.append(f"  {verdict}: {hook} of {_short_name(impl, config)!r}, because {reason}")
+        explanations.append(f"  {verdict}: {hook} of {short_name(impl, config)!r}, because {reason}")
         if not mark:
             continue
         implementations[hook] = (
@@ -157,7 +157,7 @@ def make_plan(config: pytest.Config, settings: Settings) -> RerunPlan:
     return RerunPlan(implementations, made, lines)
 
 
-def _foreign(config: pytest.Config, hook: str) -> Iterator[HookImpl]:
+def foreign(config: pytest.Config, hook: str) -> Iterator[HookImpl]:
     """Yield the implementations of a hook that are not pytest's or ours, in the order of calls."""
     caller: Any = getattr(config.hook, hook)
     for impl in reversed(caller.get_hookimpls()):
@@ -168,10 +168,10 @@ def _foreign(config: pytest.Config, hook: str) -> Iterator[HookImpl]:
 def _names(impl: HookImpl, config: pytest.Config) -> set[str]:
     """Return all names by which an ini setting may mean a plugin."""
     module = _module_of(impl.plugin)
-    return {impl.plugin_name, _short_name(impl, config), module, module.partition(".")[0], _type_name(impl.plugin)}
+    return {impl.plugin_name, short_name(impl, config), module, module.partition(".")[0], _type_name(impl.plugin)}
 
 
-def _short_name(impl: HookImpl, config: pytest.Config) -> str:
+def short_name(impl: HookImpl, config: pytest.Config) -> str:
     """Return a plugin's name as a user knows it: a conftest's is its path in the project."""
     name = impl.plugin_name
     if os.path.isabs(name):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pytest_parpool.compat import fork_safety
+from pytest_parpool.compat import fork_safety, unrepeated_hooks
 from pytest_parpool.runtime.thread_counts import may_have_native_threads
 from pytest_parpool.settings import Settings
 
@@ -20,7 +20,11 @@ def decide(config: pytest.Config, settings: Settings, say: Callable[[str], None]
         settings: What the user asked for.
         say: Writes a line on the terminal.
     """
-    reasons = fork_safety.reasons(config, settings.native_threads_safe) if settings.start_method == "auto" else []
+    reasons: list[str] = []
+    if settings.start_method == "auto":
+        reasons = fork_safety.reasons(config, settings.native_threads_safe) or unrepeated_hooks.reasons(
+            config, settings
+        )
     fork_safety.stop_watching()
     if settings.start_method == "fork":
         if may_have_native_threads():

@@ -830,6 +830,75 @@ def test_a_project_with_an_openmp_library_runs_by_itself(pytester: pytest.Pytest
     )
 
 
+NAMED_AND_OPENED = """
+kept = {}
+
+
+def pytest_configure(config):
+    kept["name"] = getattr(config, "workerinput", {"workerid": "master"})["workerid"]
+
+
+def pytest_sessionstart():
+    kept["database"] = f"database of {kept['name']}"
+"""
+
+
+@pytest.mark.start_method(None)
+@pytest.mark.parametrize("option", [(), ("-o", "parpool_rerun_hooks=conftest.py")], ids=" ".join)
+def test_a_session_that_starts_with_what_was_configured(pytester: pytest.Pytester, option: tuple[str, ...]) -> None:
+    """As SQLAlchemy's: one hook looks whose database it is, the next opens it. Each worker has its own."""
+    pytester.makeconftest(NAMED_AND_OPENED)
+    pytester.makepyfile(
+        """
+        from conftest import kept
+
+        def test_database(worker_id):
+            assert kept["database"] == f"database of {worker_id}"
+        """
+    )
+    result = run(pytester, "-n", "1", *option)
+    result.assert_outcomes(passed=1)
+    reason = (
+        "pytest_configure of 'conftest.py' looks at a worker's identity, and its pytest_sessionstart, which may use "
+        "what comes of that, would not run again in forked ones"
+    )
+    assert said(result) == ([] if option else [f"parpool: workers are spawned, not forked, because {reason}"])
+
+
+@pytest.mark.start_method(None)
+@pytest.mark.parametrize(
+    ("change", "to"),
+    [
+        ("pytest_sessionstart", "opened"),
+        ("pytest_sessionstart():", "pytest_sessionstart(session):\n    session.config.option.workerinput = 1"),
+        ("workerinput", "rootpath"),
+    ],
+    ids=["one hook", "both look", "none looks"],
+)
+def test_a_session_that_starts_as_it_should_is_forked(pytester: pytest.Pytester, change: str, to: str) -> None:
+    """Where nothing, or all of it, runs again."""
+    conftest = NAMED_AND_OPENED.replace('{"workerid": "master"})["workerid"]', "None)")
+    pytester.makeconftest(conftest.replace(change, to))
+    pytester.makepyfile("def test_it(): pass")
+    result = run(pytester, "-n", "1")
+    result.assert_outcomes(passed=1)
+    assert said(result) == []
+
+
+@pytest.mark.start_method(None)
+def test_an_installed_plugin_starts_sessions_as_it_likes(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written for workers."""
+    place = pytester.mkdir("site-packages")
+    (place / "installed.py").write_text(NAMED_AND_OPENED)
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    pytester.makepyfile("def test_it(): pass")
+    result = run(pytester, "-n", "1", "-p", "installed")
+    result.assert_outcomes(passed=1)
+    assert said(result) == []
+
+
 # --- What a project makes for itself ----------------------------------------------------------------------------------
 
 
