@@ -32,7 +32,7 @@ def missing_internals(config: pytest.Config) -> tuple[str, ...]:
     ]
     capture = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
     if capture is not None:
-        wanted += [(capture, "_global_capturing"), (capture, "_method"), (capture, "start_global_capturing")]
+        wanted += [(capture, "_global_capturing"), (capture, "_method")]
     terminal = config.pluginmanager.getplugin(_TERMINAL_REPORTER)
     if terminal is not None:
         wanted.append((terminal, "_tw"))
@@ -50,22 +50,35 @@ def renew_capture(config: pytest.Config) -> tuple[int, int]:
     The files of ``FDCapture`` are shared across a fork: two workers would write, and truncate, the same one. Outside of
     tests standard output goes nowhere, as plugins that print in every process expect, unless the user asked for ``-s``
     or ``tee-sys``.
+
+    The objects stay, and their numbers: what was imported while pytest collected may have ``sys.stdout`` as it was
+    then, as handlers of ``logging`` do.
     """
     capture: Any = config.pluginmanager.getplugin(_CAPTURE_MANAGER)
-    if capture is None or not hasattr(capture, "_global_capturing"):
+    streams = getattr(capture, "_global_capturing", None)
+    if streams is None:
         return -1, -1
-    old = capture._global_capturing
-    if old is not None:
-        # Not stop_global_capturing(): it would print once more what the controller holds.
-        old.stop_capturing()
-        capture._global_capturing = None
+    capture.suspend_global_capture(in_=False)
+    for stream in (streams.out, streams.err):
+        _renew_captured(stream)
     if capture._method in ("fd", "sys"):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
+        if (saved := getattr(streams.out, "targetfd_save", None)) is not None:
+            os.dup2(null, saved, inheritable=False)  # where pytest has the descriptor back from
         os.close(null)
-    capture.start_global_capturing()
-    capture.suspend_global_capture(in_=False)
     return capture_fds(config)
+
+
+def _renew_captured(stream: Any) -> None:
+    """Have what was captured until now be the controller's alone."""
+    file_fd = _capture_fd(stream)
+    if file_fd >= 0:
+        with tempfile.TemporaryFile(buffering=0) as own:
+            os.dup2(own.fileno(), file_fd, inheritable=False)
+    elif (text := getattr(stream, "tmpfile", None)) is not None and not text.closed:
+        text.seek(0)
+        text.truncate()
 
 
 def capture_fds(config: pytest.Config) -> tuple[int, int]:

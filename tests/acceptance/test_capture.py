@@ -36,6 +36,41 @@ def test_print(number, request, printing):
 """
 
 
+BOUND = """
+import logging
+import sys
+
+import pytest
+
+STREAMS = sys.stdout, sys.stderr
+HANDLER = logging.StreamHandler()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_bound(number):
+    print(f"out of {number}", file=STREAMS[0])
+    HANDLER.emit(logging.makeLogRecord({"msg": f"err of {number}"}))
+    assert sys.stdout is STREAMS[0]
+    assert sys.stderr is STREAMS[1]
+    assert 0
+"""
+
+
+@pytest.mark.parametrize("capture", ["fd", "sys", "tee-sys"])
+def test_who_has_kept_a_stream_since_the_collection_writes_to_the_test_s(
+    pytester: pytest.Pytester, capture: str
+) -> None:
+    """As handlers of ``logging`` do, and default values of arguments: it is the stream that tests have."""
+    pytester.makepyfile(BOUND)
+    result = run(pytester, "-n", "2", "--maxtasksperchild", "1", "--capture", capture)
+    result.assert_outcomes(failed=4)
+    for number in range(4):
+        shown = failure(result, f"test_bound[{number}]").splitlines()
+        assert [line for line in shown if re.match("(out|err) of", line)] == [f"out of {number}", f"err of {number}"]
+        assert "E       assert 0" in shown
+    assert "Logging error" not in result.stdout.str() + result.stderr.str()
+
+
 def test_forty_failing_tests_in_four_workers_show_their_own_lines(pytester: pytest.Pytester) -> None:
     """Print, both streams, C level and children: each section holds exactly the lines of its test."""
     pytester.makepyfile(PRINTING)
