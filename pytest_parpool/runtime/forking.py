@@ -195,7 +195,8 @@ def _close_stdin() -> None:
     """Have standard input end at once: several processes cannot share one. ``sys.stdin`` stays the object it is."""
     with contextlib.suppress(OSError):  # It is closed already.
         os.close(0)
-    os.open(os.devnull, os.O_RDONLY)  # The lowest number that is free: a descriptor more may not be left.
+    fd = os.open(os.devnull, os.O_RDONLY)  # The lowest number that is free: a descriptor more may not be left.
+    os.set_inheritable(fd, True)  # Programs that are started in here expect one, as of the other standard streams.
 
 
 def _flush_streams() -> None:

@@ -71,6 +71,23 @@ def test_who_has_kept_a_stream_since_the_collection_writes_to_the_test_s(
     assert "Logging error" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.parametrize("capture", ["fd", "sys", "no"])
+def test_programs_that_tests_start_have_a_standard_input(pytester: pytest.Pytester, capture: str) -> None:
+    """It is empty. Without one, the first file that they open would be it."""
+    pytester.makepyfile(
+        """
+        import subprocess
+        import sys
+
+        PROGRAM = "import os; assert os.read(0, 1) == b''"
+
+        def test_program():
+            subprocess.run([sys.executable, "-c", PROGRAM], check=True)
+        """
+    )
+    run(pytester, "-n", "1", "--capture", capture).assert_outcomes(passed=1)
+
+
 def test_forty_failing_tests_in_four_workers_show_their_own_lines(pytester: pytest.Pytester) -> None:
     """Print, both streams, C level and children: each section holds exactly the lines of its test."""
     pytester.makepyfile(PRINTING)

@@ -142,6 +142,7 @@ def test_threads_of_the_child_are_waited_for() -> None:
 def test_standard_input_ends_at_once() -> None:
     """A child cannot take what is typed for another process."""
     assert wait(start(lambda: os._exit(0 if os.read(0, 1) == b"" and sys.stdin is not None else 1))) == 0
+    assert wait(start(lambda: os._exit(0 if os.get_inheritable(0) else 1))) == 0
 
 
 def test_what_was_registered_here_for_the_exit_stays_here() -> None:
