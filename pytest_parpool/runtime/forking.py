@@ -193,6 +193,8 @@ def _parent_sentinel() -> int:
 
 def _close_stdin() -> None:
     """Have standard input end at once: several processes cannot share one. ``sys.stdin`` stays the object it is."""
+    if sys.__stdin__ is None:
+        return  # The interpreter was started without one (``<&-``): the number is that of whatever was opened next.
     with contextlib.suppress(OSError):  # It is closed already.
         os.close(0)
     fd = os.open(os.devnull, os.O_RDONLY)  # The lowest number that is free: a descriptor more may not be left.

@@ -486,11 +486,11 @@ def _double_in_place(array: Any) -> Any:
 # --- Scripts ----------------------------------------------------------------------------------------------------------
 
 
-def run_script(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, tmp_path: Path, *, redirection: str = "") -> subprocess.CompletedProcess[str]:
     """Run a script to its end."""
     path = tmp_path / "script.py"
     path.write_text(text, encoding="utf-8")
-    command = [sys.executable, str(path)]
+    command = ["sh", "-c", f'exec "$0" "$1" {redirection}', sys.executable, str(path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, env=environment, cwd=tmp_path
@@ -510,6 +510,18 @@ with Pool(2, context="fork") as pool:
 """
     run = run_script(script, tmp_path)
     assert (run.stdout, run.stderr, run.returncode) == ("[0, 1, 4, 9]\n", "", 0)
+
+
+def test_a_script_that_is_started_without_standard_input(tmp_path: Path) -> None:
+    """As by a daemon: the number is a descriptor of the pool's then, and not for a worker to close."""
+    script = """
+from pytest_parpool import Pool
+
+with Pool(2, context="fork") as pool:
+    print(pool.map(abs, range(-3, 0)))
+"""
+    run = run_script(script, tmp_path, redirection="<&-")
+    assert (run.stdout, run.stderr, run.returncode) == ("[3, 2, 1]\n", "", 0)
 
 
 def test_a_pool_that_is_made_at_import_and_forgotten(tmp_path: Path) -> None:
