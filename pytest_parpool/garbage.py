@@ -50,7 +50,7 @@ def freeze(config: pytest.Config) -> None:
 
 
 def is_frozen(config: pytest.Config) -> bool:
-    """Whether what was collected is out of the collector's sight."""
+    """Whether what was collected was taken out of the collector's sight; whoever has looked since may see it again."""
     return config.stash.get(_IS_FROZEN, False)
 
 

@@ -22,7 +22,7 @@ def identity() -> tuple[str, str]:
 def take_identity(file: str, name: str) -> None:
     """Have the main module say of itself what another process' says."""
     if not file:
-        return  # That has none, as ``python -c`` and an interactive interpreter, or we now.
+        return  # ``python -c`` and an interactive interpreter have none, and neither has a worker by itself.
     main = sys.modules["__main__"]
     main.__file__ = file
     if name:

@@ -22,9 +22,8 @@ def decide(config: pytest.Config, settings: Settings, say: Callable[[str], None]
     """
     reasons: list[str] = []
     if settings.start_method == "auto":
-        reasons = fork_safety.reasons(config, settings.native_threads_safe) or unrepeated_hooks.reasons(
-            config, settings
-        )
+        reasons += fork_safety.reasons(config, settings.native_threads_safe)
+        reasons += unrepeated_hooks.reasons(config, settings)
     fork_safety.stop_watching()
     if settings.start_method == "fork":
         if may_have_native_threads():

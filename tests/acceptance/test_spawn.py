@@ -628,7 +628,6 @@ def test_a_module_of_the_directory_is_found(pytester: pytest.Pytester) -> None:
 
 MAIN_MODULE = """
 import multiprocessing
-import os
 import sys
 
 import happenings
