@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import inspect
 import itertools
 import logging
 import os
@@ -290,6 +291,22 @@ def renew_temp_path_factory(config: pytest.Config, find_directory: Callable[[], 
     legacy: Any = getattr(config, "_tmpdirhandler", None)
     if legacy is not None:
         legacy._tmppath_factory = new
+
+
+# --- Phases of a test -------------------------------------------------------------------------------------------------
+
+
+def raise_unraisable(item: pytest.Item) -> None:
+    """Have pytest look, once more in an item's teardown, for exceptions that nobody could be given.
+
+    Before pytest 8.4 it looks when all hooks of a phase are through, and needs no asking.
+
+    Raises:
+        Exception: Pytest's warning of one, if such warnings are errors; several of them are a group.
+    """
+    look = getattr(item.config.pluginmanager.get_plugin("unraisableexception"), "pytest_runtest_teardown", None)
+    if look is not None and not inspect.isgeneratorfunction(look):
+        look(item)
 
 
 # --- Fixtures ---------------------------------------------------------------------------------------------------------

@@ -54,13 +54,13 @@ class WorkerLoop:
         return True
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Give memory back once an item, and all that ends with it, is torn down."""
-        try:
-            return (yield)
-        finally:
-            if self._unused_memory is not None:
-                self._unused_memory.look()
+        result = yield
+        if self._unused_memory is not None and self._unused_memory.look():
+            # What objects raise when they are freed is this item's, and not that of the next one's setup.
+            pytest_internals.raise_unraisable(item)
+        return result
 
     def tear_down_rest(self) -> None:
         """Tear down what stands, if anything does; an error becomes a report."""

@@ -45,24 +45,28 @@ class UnusedMemory:
         self._touched_bytes = memory.touched_bytes()
         self._held_bytes = memory.held_bytes()  # after the last time
 
-    def look(self) -> None:
-        """Give back what is unused, if that may be much. To be called when an item is torn down."""
+    def look(self) -> bool:
+        """Give back what is unused, if that may be much; return whether it was done.
+
+        To be called when an item is torn down.
+        """
         touched = self._memory.touched_bytes()
         if touched - self._touched_bytes < _WORTHWHILE_BYTES:
-            return
+            return False
         began = self._clock()
         if began < self._not_before or not gc.isenabled():
-            return
+            return False
         self._touched_bytes = touched
         held = self._memory.held_bytes()
         self._held_bytes = min(self._held_bytes, held)
         if held - self._held_bytes < _WORTHWHILE_BYTES:
-            return
+            return False
         self._memory.give_back()
         self._held_bytes = self._memory.held_bytes()
         self._touched_bytes = self._memory.touched_bytes()
         ended = self._clock()
         self._not_before = ended + (ended - began) / _SHARE_OF_TIME
+        return True
 
 
 def memory_to_give_back(config: pytest.Config) -> ProcessMemory | None:

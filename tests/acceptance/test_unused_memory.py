@@ -91,6 +91,38 @@ def test_a_warning_that_comes_of_it_is_not_lost(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["test_*.py::test_leaves_something_open", "*ResourceWarning: left open"])
 
 
+RAISES_WHEN_FREED = """
+    class Raises(Thing):
+        def __del__(self):
+            warnings.warn("left open", ResourceWarning)
+            raise ValueError("when freed")
+
+    def test_leaves_something_open():
+        thing = Raises()
+        thing.itself = thing
+        leave(2000)
+
+    def test_next():
+        pass
+"""
+
+
+def test_an_exception_that_comes_of_it_is_that_of_the_test_that_left_it(pytester: pytest.Pytester) -> None:
+    """Nobody can be given what is raised by ``__del__``; pytest warns of it at a test."""
+    make_suite(pytester, RAISES_WHEN_FREED)
+    result = run(pytester, "-n", "1", "-W", "ignore::ResourceWarning")
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(["test_*.py::test_leaves_something_open", "*PytestUnraisableExceptionWarning*"])
+
+
+def test_an_error_that_comes_of_it_is_that_of_the_test_that_left_it(pytester: pytest.Pytester) -> None:
+    """Where warnings are errors, it is the teardown that fails, and not the setup of who comes next."""
+    make_suite(pytester, RAISES_WHEN_FREED)
+    result = run(pytester, "-n", "1", "-W", "error")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves_something_open*", "*ResourceWarning: left open"])
+
+
 @pytest.mark.start_method("fork")
 def test_modules_need_not_be_looked_for_by_each_worker(pytester: pytest.Pytester) -> None:
     """The first traceback of a worker asks ``inspect`` for the module, which is known since before the fork."""
