@@ -53,6 +53,11 @@ def kind(path):
     return re.sub(r"\\d+", "N", path)
 
 
+def without_size(argument):
+    # That of a worker's order depends on how many digits process ids have.
+    return re.sub(r"^\\d{3,}$", "N", argument)
+
+
 def stream(found):
     return [str(type(found)), found.encoding, found.errors, found.line_buffering, found.isatty(), found.closed]
 
@@ -80,7 +85,7 @@ def note(name):
     os.umask(umask)
     main = sys.modules["__main__"]
     state = {
-        "arguments": [sys.argv, sys.orig_argv],
+        "arguments": [sys.argv, [without_size(argument) for argument in sys.orig_argv]],
         "main": [getattr(main.__spec__, "name", None), getattr(main, "__file__", None)],
         "flags": [repr(sys.flags), sys.warnoptions, repr(sys._xoptions), sys.dont_write_bytecode, sys.pycache_prefix],
         "path": sys.path,
