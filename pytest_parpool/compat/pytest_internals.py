@@ -276,15 +276,18 @@ def renew_temp_path_factory(config: pytest.Config, find_directory: Callable[[], 
         _ispytest=True,
     )
 
+    is_found = False
+
     def getbasetemp() -> Any:
-        if new._basetemp is None:
+        nonlocal is_found
+        if not is_found and new._basetemp is None:
             directory = find_directory()
-            if directory is None:
-                return type(new).getbasetemp(new)
-            directory.mkdir(mode=0o700, exist_ok=True)
-            new._basetemp = directory
-            config.option.basetemp = str(directory)
-        return new._basetemp
+            if directory is not None:
+                directory.mkdir(mode=0o700, exist_ok=True)
+                new._basetemp = directory
+                config.option.basetemp = str(directory)
+            is_found = True
+        return type(new).getbasetemp(new)  # Who takes it away from the factory gets what pytest makes.
 
     new.getbasetemp = getbasetemp
     config._tmp_path_factory = new  # type: ignore[attr-defined]

@@ -454,3 +454,21 @@ def test_no_worker_unconfigures_what_the_controller_configured(pytester: pytest.
     assert len(ends) == 2
     assert len(set(ends)) == 1
     assert "False" in notes(pytester, "finishes")
+
+
+def test_a_test_can_have_its_factory_make_another_base_directory(pytester: pytest.Pytester) -> None:
+    """As a test of pytest's own suite does, to see which one that would be."""
+    pytester.makepyfile(
+        """
+        def test_it(tmp_path_factory, tmp_path, monkeypatch):
+            ours = tmp_path_factory.getbasetemp()
+            assert ours.name == "popen-gw0"
+            with monkeypatch.context() as patch:
+                patch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
+                patch.setattr(tmp_path_factory, "_basetemp", None)
+                patch.setattr(tmp_path_factory, "_given_basetemp", None)
+                assert tmp_path in tmp_path_factory.getbasetemp().parents
+            assert tmp_path_factory.getbasetemp() == ours
+        """
+    )
+    run(pytester, "-n", "1").assert_outcomes(passed=1)
