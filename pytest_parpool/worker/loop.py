@@ -55,7 +55,7 @@ class WorkerLoop:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Give memory back once an item, and all that ends with it, is torn down."""
+        """Give memory back once an item, and all that ends with it, is torn down without an error."""
         result = yield
         if self._unused_memory is not None and self._unused_memory.look():
             # What objects raise when they are freed is this item's, and not that of the next one's setup.

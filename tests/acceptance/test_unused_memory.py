@@ -68,37 +68,13 @@ def test_what_needs_little_is_left_alone(pytester: pytest.Pytester) -> None:
     run(pytester, "-n", "1").assert_outcomes(passed=2)
 
 
-def test_a_warning_that_comes_of_it_is_not_lost(pytester: pytest.Pytester) -> None:
-    """It is the warning of the test that has left the garbage."""
-    make_suite(
-        pytester,
-        """
-        class Warns(Thing):
-            def __del__(self):
-                warnings.warn("left open", ResourceWarning)
-
-        def test_leaves_something_open():
-            thing = Warns()
-            thing.itself = thing
-            leave(2000)
-
-        def test_next():
-            pass
-        """,
-    )
-    result = run(pytester, "-n", "1", "-W", "always::ResourceWarning")
-    result.assert_outcomes(passed=2, warnings=1)
-    result.stdout.fnmatch_lines(["test_*.py::test_leaves_something_open", "*ResourceWarning: left open"])
-
-
-RAISES_WHEN_FREED = """
-    class Raises(Thing):
+LEAVES_SOMETHING_OPEN = """
+    class Warns(Thing):
         def __del__(self):
             warnings.warn("left open", ResourceWarning)
-            raise ValueError("when freed")
 
     def test_leaves_something_open():
-        thing = Raises()
+        thing = Warns()
         thing.itself = thing
         leave(2000)
 
@@ -107,17 +83,27 @@ RAISES_WHEN_FREED = """
 """
 
 
-def test_an_exception_that_comes_of_it_is_that_of_the_test_that_left_it(pytester: pytest.Pytester) -> None:
-    """Nobody can be given what is raised by ``__del__``; pytest warns of it at a test."""
-    make_suite(pytester, RAISES_WHEN_FREED)
-    result = run(pytester, "-n", "1", "-W", "ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("filter_", "shown"),
+    [
+        pytest.param("always::ResourceWarning", "*ResourceWarning: left open", id="a warning"),
+        # ``__del__`` raises then; nobody can be given that, so pytest warns of it.
+        pytest.param("error::ResourceWarning", "*PytestUnraisableExceptionWarning*", id="an exception"),
+    ],
+)
+def test_what_comes_of_it_is_shown_with_the_test_that_left_it(
+    pytester: pytest.Pytester, filter_: str, shown: str
+) -> None:
+    """It is not lost, and not the next one's."""
+    make_suite(pytester, LEAVES_SOMETHING_OPEN)
+    result = run(pytester, "-n", "1", "-W", filter_)
     result.assert_outcomes(passed=2, warnings=1)
-    result.stdout.fnmatch_lines(["test_*.py::test_leaves_something_open", "*PytestUnraisableExceptionWarning*"])
+    result.stdout.fnmatch_lines(["test_*.py::test_leaves_something_open", shown])
 
 
 def test_an_error_that_comes_of_it_is_that_of_the_test_that_left_it(pytester: pytest.Pytester) -> None:
-    """Where warnings are errors, it is the teardown that fails, and not the setup of who comes next."""
-    make_suite(pytester, RAISES_WHEN_FREED)
+    """Where all warnings are errors, it is the teardown that fails, and not the setup of who comes next."""
+    make_suite(pytester, LEAVES_SOMETHING_OPEN)
     result = run(pytester, "-n", "1", "-W", "error")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves_something_open*", "*ResourceWarning: left open"])
